@@ -1,0 +1,3 @@
+//! copydesk
+pub mod record;
+pub mod rules;

@@ -1,0 +1,3 @@
+//! One record: reading it, hashing it, editing it.
+
+pub mod value;
