@@ -1,3 +1,7 @@
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 //! copydesk
+pub mod config;
+pub mod item;
 pub mod record;
-pub mod rules;
+pub mod schedule;
+pub mod watch;

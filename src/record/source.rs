@@ -1,0 +1,200 @@
+//! A source: a folder of content, how its files are read, and what a decision writes.
+
+use crate::record::value::{Map, Value};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use std::path::{Path, PathBuf};
+
+/// A folder of content, as `sources:` in `rules/` describes it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name, unique in the rule set.
+    pub name: String,
+    /// The folder.
+    pub path: PathBuf,
+    /// Which files below it are records.
+    pub include: GlobSet,
+    /// Keys that may hold the source URL, the first that does names the record.
+    pub identity: Vec<String>,
+    /// What kind of field each key is.
+    pub classes: Classes,
+    /// The key that says whether a record is published.
+    pub published: Published,
+    /// What an approval sets.
+    pub approve: Map,
+    /// What a rejection sets.
+    pub reject: Map,
+    /// What happens to the file when an approved story is replaced.
+    pub on_change: OnChange,
+    /// Whether decisions are written into files at all.
+    pub write: bool,
+}
+
+/// The key that says whether a record is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The key.
+    pub key: String,
+    /// What a file without the key means.
+    pub missing: bool,
+}
+
+/// What happens to the file when an approved story is replaced by a new revision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnChange {
+    /// Nothing: the new revision waits for a decision as it stands.
+    #[default]
+    Leave,
+    /// It is set unpublished until someone decides on the new revision.
+    Unpublish,
+}
+
+/// The class of a top-level key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// What a reviewer judges.
+    Content,
+    /// What moves the score.
+    Signal,
+    /// Noise: never stored, shown, logged or mailed.
+    Volatile,
+    /// What a decision writes; in no hash.
+    Decision,
+}
+
+/// Which top-level keys belong to which class; every other key is content.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Classes {
+    /// Keys of class signal.
+    pub signal: Vec<String>,
+    /// Keys of class volatile.
+    pub volatile: Vec<String>,
+    /// Keys of class decision.
+    pub decision: Vec<String>,
+}
+
+impl Classes {
+    /// The class of a key.
+    #[must_use]
+    pub fn of(&self, key: &str) -> Class {
+        let among = |keys: &[String]| keys.iter().any(|k| k == key);
+        if among(&self.decision) {
+            Class::Decision
+        } else if among(&self.signal) {
+            Class::Signal
+        } else if among(&self.volatile) {
+            Class::Volatile
+        } else {
+            Class::Content
+        }
+    }
+}
+
+impl Source {
+    /// The record's source URL, normalised: the first of the identity keys that holds one.
+    #[must_use]
+    pub fn identity_of(&self, fields: &Map) -> Option<String> {
+        self.identities_of(fields).next().map(|(_, url)| url)
+    }
+
+    /// Every identity key that holds a URL, in order, with the URL normalised.
+    pub fn identities_of<'f>(&'f self, fields: &'f Map) -> impl Iterator<Item = (&'f str, String)> {
+        self.identity.iter().filter_map(|key| {
+            let url = normalised_url(fields.get(key)?.as_text()?)?;
+            Some((key.as_str(), url))
+        })
+    }
+
+    /// Whether the file at this path below the folder is a record by its name.
+    #[must_use]
+    pub fn includes(&self, path: &Path) -> bool {
+        self.include.is_match(path)
+    }
+
+    /// Whether a file that carries `fields` of class decision, read as `published`, already says
+    /// what `wanted` would set for the key `published`.
+    #[must_use]
+    pub fn wants_published(&self, wanted: &Map) -> Option<bool> {
+        wanted.get(&self.published.key).and_then(Value::as_bool)
+    }
+}
+
+/// Compiles the patterns of `include:`; `*` stops at a slash, `**` does not.
+///
+/// # Errors
+/// The first pattern that is none, with its place in the list.
+pub fn include(patterns: &[String]) -> Result<GlobSet, (usize, String)> {
+    let mut set = GlobSetBuilder::new();
+    for (n, pattern) in patterns.iter().enumerate() {
+        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+        set.add(glob.map_err(|error| (n, error.kind().to_string()))?);
+    }
+    set.build().map_err(|error| (0, error.kind().to_string()))
+}
+
+/// A URL in the form that names a record: trimmed, scheme and host in lower case, http as https,
+/// without default port, fragment and `utm_*` parameters, all else kept. `None` for what is no
+/// http(s) URL.
+#[must_use]
+pub fn normalised_url(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (scheme, rest) = text.split_once("://")?;
+    let default_port = match scheme.to_ascii_lowercase().as_str() {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return None,
+    };
+    let rest = rest.split('#').next().unwrap_or_default();
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let (user, host) = match authority.rsplit_once('@') {
+        Some((user, host)) => (format!("{user}@"), host),
+        None => (String::new(), authority),
+    };
+    let host = host.to_lowercase();
+    let host = host.strip_suffix(default_port).unwrap_or(&host);
+    if host.is_empty() || host.contains(char::is_whitespace) {
+        return None;
+    }
+    let (path, query) = match tail.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (tail, None),
+    };
+    let path = if path.is_empty() { "/" } else { path };
+    let kept: Vec<&str> = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .filter(|pair| !pair.to_ascii_lowercase().starts_with("utm_"))
+        .collect();
+    let query = match (query, kept.join("&")) {
+        (None, _) => String::new(),
+        (Some(all), kept) if kept.is_empty() && !all.is_empty() => String::new(),
+        (Some(_), kept) => format!("?{kept}"),
+    };
+    Some(format!("https://{user}{host}{path}{query}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_record_in_one_form() {
+        for (url, expected) in [
+            (" https://Example.ORG/A?b=1#c ", Some("https://example.org/A?b=1")),
+            ("http://example.org:80/a", Some("https://example.org/a")),
+            ("HTTPS://example.org:443", Some("https://example.org/")),
+            ("https://example.org:8443/a", Some("https://example.org:8443/a")),
+            ("https://example.org/a?utm_source=x&b=2&UTM_Medium=y", Some("https://example.org/a?b=2")),
+            ("https://example.org/a?utm_source=x", Some("https://example.org/a")),
+            ("https://example.org/?", Some("https://example.org/?")),
+            ("https://u:P@Example.org/a", Some("https://u:P@example.org/a")),
+            ("https://example.org/a/", Some("https://example.org/a/")),
+            ("ftp://example.org/a", None),
+            ("example.org/a", None),
+            ("https://", None),
+            ("https://a b/c", None),
+        ] {
+            assert_eq!(normalised_url(url).as_deref(), expected, "{url}");
+        }
+    }
+}
