@@ -3,5 +3,7 @@
 pub mod config;
 pub mod item;
 pub mod record;
+pub mod rules;
 pub mod schedule;
+pub mod store;
 pub mod watch;

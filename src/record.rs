@@ -66,11 +66,20 @@ pub struct Record {
 #[error("{line}:{column}: {reason}")]
 pub struct Broken {
     /// Line, from 1.
-    pub line: usize,
+    pub line: i64,
     /// Column in characters, from 1.
-    pub column: usize,
+    pub column: i64,
     /// The reason: lower case, no final stop.
     pub reason: String,
+}
+
+impl Broken {
+    /// A fault at a line and a column, both from 1.
+    #[must_use]
+    pub fn at((line, column): (usize, usize), reason: String) -> Self {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        Self { line: number(line), column: number(column), reason }
+    }
 }
 
 /// The parts of a file.
@@ -240,7 +249,7 @@ fn lines_by_lf(text: &str) -> std::borrow::Cow<'_, str> {
 
 /// Splits a file into front matter and body and reads the front matter.
 pub(crate) fn split(bytes: &[u8]) -> Result<Parts<'_>, Broken> {
-    let broken = |line, column, reason: &str| Broken { line, column, reason: reason.to_owned() };
+    let broken = |line, column, reason: &str| Broken::at((line, column), reason.to_owned());
     if bytes.len() as u64 > FILE_BYTES {
         return Err(broken(1, 1, "larger than 8 MiB"));
     }
@@ -253,8 +262,7 @@ pub(crate) fn split(bytes: &[u8]) -> Result<Parts<'_>, Broken> {
         }
     })?;
     let at = |offset: usize, reason: String| {
-        let (line, column) = yaml::place(text, offset);
-        Broken { line, column, reason }
+        Broken::at(yaml::place(text, offset), reason)
     };
     if let Some(nul) = text.find('\0') {
         return Err(at(nul, "a NUL byte".into()));

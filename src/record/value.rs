@@ -20,7 +20,7 @@ pub enum Value {
     /// Text, dates included.
     Text(String),
     /// A list.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// A mapping in the order of the file.
     Map(Map),
 }

@@ -1,0 +1,326 @@
+//! Loads a folder of rule files into a rule set, or says everything that is wrong with it.
+//!
+//! Every `*.yaml` file may hold any section; sections of one name are read together, in the order
+//! of file names. What other sections refer to is read first.
+
+mod queues;
+mod reviewers;
+mod scoring;
+mod sources;
+
+use crate::record::Hash;
+use crate::record::value::Value;
+use crate::record::yaml::{self, Budget, Data, Key, Node, Style};
+use crate::rules::condition::{self, BUILT_IN, Condition, Names};
+use crate::rules::decode::{File, listed, near};
+use crate::rules::diagnostic::Diagnostic;
+use crate::rules::types::Schema;
+use crate::rules::{Desk, Place, Refused, RuleSet, Scoring};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const SECTIONS: [&str; 8] =
+    ["sources", "score", "topics", "lists", "rules", "queues", "reviewers", "desk"];
+const FILE_BYTES: usize = 16 * 1024 * 1024;
+
+/// A section of one file.
+#[derive(Clone, Copy)]
+struct Section<'a> {
+    file: &'a File<'a>,
+    key: &'a Key,
+    node: &'a Node,
+}
+
+/// What the sections have in common while they are read.
+struct Loading<'a> {
+    sections: Vec<Section<'a>>,
+    fields: Schema,
+    lists: BTreeMap<String, Arc<[Value]>>,
+    named: RefCell<HashMap<(&'static str, String), Place>>,
+}
+
+pub(super) fn load(folder: &Path) -> Result<RuleSet, Refused> {
+    let shown = folder.display().to_string();
+    let files = read_files(folder).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Refused::NoFolder(shown.clone()),
+        _ => Refused::Unreadable(shown.clone(), error),
+    })?;
+    let loaded = condition::on_large_stack(|| load_files(folder, files));
+    loaded.map_err(|error| Refused::Unreadable(shown, error))?.map_err(Refused::Wrong)
+}
+
+fn read_files(folder: &Path) -> std::io::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension().is_some_and(|extension| extension == "yaml") && !hidden && path.is_file() {
+            let bytes = std::fs::read(&path)?;
+            files.push((path, bytes));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn load_files(folder: &Path, files: Vec<(PathBuf, Vec<u8>)>) -> Result<RuleSet, Vec<Diagnostic>> {
+    let faults = RefCell::new(Vec::new());
+    let mut hasher = blake3::Hasher::new();
+    for (path, bytes) in &files {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        hasher.update(&(name.len() as u64).to_le_bytes()).update(name);
+        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    }
+    let short = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let files: Vec<(File<'_>, Option<Node>)> = files
+        .into_iter()
+        .map(|(path, bytes)| parse_file(folder, &short, &path, bytes, &faults))
+        .collect();
+    // A file that is no YAML leaves names undefined: what refers to them is not looked at.
+    let readable = faults.borrow().is_empty();
+    let mut loading = Loading {
+        sections: sections(&files),
+        fields: Schema::seed(),
+        lists: BTreeMap::new(),
+        named: RefCell::default(),
+    };
+    let hash = Hash(*hasher.finalize().as_bytes());
+    let set = readable.then(|| loading.rule_set(hash));
+    let mut faults = faults.into_inner();
+    faults.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    match set {
+        Some(mut set) if !faults.iter().any(Diagnostic::is_error) => {
+            set.warnings = faults;
+            Ok(set)
+        }
+        _ => Err(faults),
+    }
+}
+
+fn parse_file<'f>(
+    folder: &Path,
+    short: &str,
+    path: &Path,
+    bytes: Vec<u8>,
+    faults: &'f RefCell<Vec<Diagnostic>>,
+) -> (File<'f>, Option<Node>) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let whole = String::from_utf8_lossy(&bytes);
+    let file = File {
+        shown: path.display().to_string(),
+        short: format!("{short}/{name}"),
+        folder: folder.to_owned(),
+        text: whole.trim_start_matches('\u{feff}').into(),
+        faults,
+    };
+    if let std::borrow::Cow::Owned(_) = whole {
+        let at = file.text.find('\u{fffd}').unwrap_or_default();
+        file.error("not-utf-8", &(at..at + 1), "the file is not UTF-8", None);
+        return (file, None);
+    }
+    if bytes.len() > FILE_BYTES {
+        file.error("too-large", &(0..1), "the file is larger than 16 MiB", None);
+        return (file, None);
+    }
+    match yaml::read(&file.text, Budget::RULES) {
+        Ok(tree) => (file, tree),
+        Err(fault) => {
+            let help = quoted_form(&file.text, fault.at);
+            file.error("yaml", &(fault.at..fault.at + 1), fault.message, help);
+            (file, None)
+        }
+    }
+}
+
+fn sections<'a>(files: &'a [(File<'a>, Option<Node>)]) -> Vec<Section<'a>> {
+    let mut sections = Vec::new();
+    for (file, tree) in files {
+        let Some(tree) = tree else { continue };
+        for (key, node) in file.map(tree, "a rule file") {
+            if SECTIONS.contains(&key.text.as_str()) {
+                sections.push(Section { file, key, node });
+            } else {
+                let help = match near(&key.text, SECTIONS.into_iter()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the sections are {}", listed(&SECTIONS)),
+                };
+                file.error("unknown-section", &key.span, format!("there is no section `{}`", key.text), Some(help));
+            }
+        }
+    }
+    sections
+}
+
+impl<'a> Loading<'a> {
+    fn rule_set(&mut self, hash: Hash) -> RuleSet {
+        let (sources, fields) = self.sources();
+        self.fields = fields;
+        self.lists = self.read_lists();
+        let topics = self.topics();
+        let mut set = RuleSet {
+            hash,
+            sources,
+            scoring: Scoring::default(),
+            topics,
+            rules: Vec::new(),
+            queues: Vec::new(),
+            reviewers: Vec::new(),
+            desk: Desk::default(),
+            warnings: Vec::new(),
+        };
+        set.scoring = self.scoring();
+        let examples = self.rules(&mut set);
+        set.queues = self.queues();
+        set.reviewers = self.reviewers(&set.queues);
+        set.desk = self.desk();
+        for example in examples {
+            example.run(&set);
+        }
+        set
+    }
+
+    /// The sections of one name.
+    fn named(&self, name: &str) -> impl Iterator<Item = Section<'a>> {
+        self.sections.iter().filter(move |section| section.key.text == name).copied()
+    }
+
+    /// Every entry of the lists that stand under one section's name.
+    fn entries(&self, name: &'static str) -> Vec<(&'a File<'a>, &'a Node)> {
+        let entries = self.named(name).flat_map(|section| {
+            let what = format!("`{name}`");
+            section.file.list(section.node, &what).iter().map(move |node| (section.file, node))
+        });
+        entries.collect()
+    }
+
+    /// Remembers a name; a name given twice is an error that names both places.
+    fn claim(&self, kind: &'static str, name: &str, file: &File<'_>, span: &Range<usize>) {
+        let place = file.place(span.start);
+        let first = self.named.borrow_mut().insert((kind, name.to_owned()), place);
+        if let Some(first) = first {
+            let message = format!("the {kind} `{name}` is there already, at {first}");
+            file.error("name-twice", span, message, Some("give one of the two another name".into()));
+            self.named.borrow_mut().insert((kind, name.to_owned()), first);
+        }
+    }
+
+    fn read_lists(&self) -> BTreeMap<String, Arc<[Value]>> {
+        let mut lists = BTreeMap::new();
+        for section in self.named("lists") {
+            let file = section.file;
+            for (key, node) in file.map(section.node, "`lists`") {
+                self.claim("list", &key.text, file, &key.span);
+                let word = key.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                    && !key.text.starts_with(|c: char| c.is_ascii_digit());
+                if !word {
+                    let help = Some("use letters, digits and `_`, and begin with a letter".into());
+                    file.error("bad-name", &key.span, format!("conditions cannot name a list `{}`", key.text), help);
+                } else if self.fields.get(&key.text).is_some() || BUILT_IN.contains(&key.text.as_str()) {
+                    let help = Some("give the list a name that no field has".into());
+                    file.error("bad-name", &key.span, format!("`{}` is a field of the records", key.text), help);
+                }
+                let values: Vec<Value> = file.list(node, "a list").iter().map(Node::to_value).collect();
+                let odd = values.iter().position(|v| {
+                    !matches!(v, Value::Text(_) | Value::Number(_)) || Some(v.kind()) != values.first().map(Value::kind)
+                });
+                if let Some(odd) = odd.and_then(|n| node.as_list()?.get(n)) {
+                    let message = "a list holds text only or numbers only";
+                    file.error("wrong-type", &odd.span, message, Some("put what is text in quotes".into()));
+                }
+                lists.insert(key.text.clone(), values.into());
+            }
+        }
+        lists
+    }
+
+    /// Compiles `when` or `unless`: one condition or a list of them.
+    fn conditions(&self, file: &File<'_>, node: Option<&Node>, key: &str, score: bool) -> Vec<Condition> {
+        let names = Names { fields: &self.fields, lists: &self.lists, score };
+        let Some(node) = node else { return Vec::new() };
+        let parts = match &node.data {
+            Data::List(nodes) => nodes.iter().collect(),
+            _ => vec![node],
+        };
+        parts.into_iter().filter_map(|node| compile(file, node, key, &names)).collect()
+    }
+}
+
+fn compile(file: &File<'_>, node: &Node, key: &str, names: &Names<'_>) -> Option<Condition> {
+    let Data::Scalar(value, style) = &node.data else {
+        let message = format!("`{key}` must be a condition, not {}", node.to_value().kind());
+        file.error("wrong-type", &node.span, message, quoted_form(&file.text, node.span.start));
+        return None;
+    };
+    // `when: true` is a condition too.
+    let source = match value {
+        Value::Text(text) => text.clone(),
+        Value::Null => String::new(),
+        _ => file.text[node.span.clone()].to_owned(),
+    };
+    match Condition::compile(&source, names) {
+        Ok(condition) => Some(condition),
+        Err(errors) => {
+            for error in errors {
+                // What YAML took away behind a plain scalar explains a broken condition best.
+                let cut = *style == Style::Plain && is_cut_by_comment(&file.text, node.span.end);
+                let help = if cut { quoted_form(&file.text, node.span.start) } else { None };
+                let span = in_file(&file.text, node, &source, &error.span);
+                file.error("condition", &span, error.message, help.or(error.help));
+            }
+            None
+        }
+    }
+}
+
+fn is_cut_by_comment(text: &str, end: usize) -> bool {
+    text[end..].lines().next().is_some_and(|rest| rest.trim_start().starts_with('#'))
+}
+
+/// Where bytes of a condition stand in the file. Quotes and folding shift them, so the marked text
+/// is looked for: the n-th time that it stands in the condition is the n-th time in the file.
+fn in_file(text: &str, node: &Node, source: &str, span: &Range<usize>) -> Range<usize> {
+    let raw = &text[node.span.clone()];
+    let (Some(marked), Some(before)) = (source.get(span.clone()), source.get(..span.start)) else {
+        return node.span.clone();
+    };
+    let marked = marked.lines().next().unwrap_or_default();
+    let found = if marked.is_empty() {
+        None
+    } else {
+        raw.match_indices(marked).nth(before.matches(marked).count())
+    };
+    match found {
+        Some((at, _)) => node.span.start + at..node.span.start + at + marked.len(),
+        None if span.start >= source.len() => node.span.end..node.span.end,
+        None => node.span.clone(),
+    }
+}
+
+/// The condition on the line around `at`, put into quotes, if YAML reads it in its own way.
+fn quoted_form(text: &str, at: usize) -> Option<String> {
+    let at = at.min(text.len());
+    let start = text[..at].rfind('\n').map_or(0, |n| n + 1);
+    // A fault can be told at the start of the next line.
+    let lines = [text[start..].lines().next(), text[..start.saturating_sub(1)].lines().last()];
+    lines.into_iter().flatten().find_map(|line| {
+        let (key, at) = ["when:", "unless:"].iter().find_map(|key| Some((*key, line.find(key)?)))?;
+        let mut rest = line[at + key.len()..].trim();
+        if line[..at].contains('{') {
+            rest = rest.strip_suffix('}').unwrap_or(rest).trim_end();
+            // The next `, name:` inside the braces ends the condition.
+            let next_key = rest.match_indices(", ").find(|(comma, _)| {
+                let word: String = rest[comma + 2..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                !word.is_empty() && rest[comma + 2 + word.len()..].starts_with(": ")
+            });
+            rest = next_key.map_or(rest, |(comma, _)| &rest[..comma]);
+        }
+        let quoted = |q: char| rest.len() > 1 && rest.starts_with(q) && rest.find([q]) == Some(0) && rest[1..].find(q) == Some(rest.len() - 2);
+        if rest.is_empty() || quoted('\'') || quoted('"') {
+            return None;
+        }
+        Some(format!("YAML reads this in its own way; quote the condition: {key} '{}'", rest.replace('\'', "''")))
+    })
+}

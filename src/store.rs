@@ -1,0 +1,292 @@
+//! Everything that copydesk remembers, in one SQLite file. SQL lives here and nowhere else.
+//!
+//! Reads and writes happen in transactions: [`Store::read`] sees one moment, [`Store::write`] is
+//! alone and whole. A failed statement fails its transaction. The SQL keeps to what SQLite and
+//! PostgreSQL share.
+
+pub mod decide;
+pub mod items;
+pub mod lock;
+pub mod mails;
+pub mod records;
+pub mod write_backs;
+
+use crate::record::Hash;
+use jiff::Timestamp;
+use rusqlite::config::DbConfig;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const MIGRATIONS: [&str; 1] = [include_str!("store/migrations/0001_line.sql")];
+
+/// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write
+/// and checkpoint at once (fixed in 3.51.3, March 2026).
+const LEAST_SQLITE: i32 = 3_051_003;
+
+/// An open database.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+}
+
+/// A transaction; every query and change is a method of it.
+pub struct Tx<'c>(rusqlite::Transaction<'c>);
+
+impl std::fmt::Debug for Tx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tx")
+    }
+}
+
+impl Store {
+    /// Opens the database at `path`, made or brought up to date as needed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let named = |error| StoreError::Open { path: path.to_owned(), error };
+        if let Some(folder) = path.parent() {
+            let failed = |error| StoreError::Folder { path: folder.to_owned(), error };
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        Self::set_up(Connection::open(path).map_err(named)?, path)
+    }
+
+    /// Opens the database at `path` if there is one, else an empty one that is kept nowhere.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        if path.exists() { Self::open(path) } else { Self::in_memory() }
+    }
+
+    /// An empty database that is kept nowhere.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let memory = Path::new(":memory:");
+        let connection = Connection::open_in_memory_with_flags(OpenFlags::default());
+        let named = |error| StoreError::Open { path: memory.to_owned(), error };
+        Self::set_up(connection.map_err(named)?, memory)
+    }
+
+    /// A copy that is kept nowhere, to try something on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn copy_in_memory(&self) -> Result<Self, StoreError> {
+        let mut copy = Self::in_memory()?;
+        let backup = rusqlite::backup::Backup::new(&self.connection, &mut copy.connection)?;
+        backup.run_to_completion(10_000, Duration::ZERO, None)?;
+        drop(backup);
+        Ok(copy)
+    }
+
+    fn set_up(connection: Connection, path: &Path) -> Result<Self, StoreError> {
+        let version = rusqlite::version_number();
+        if version < LEAST_SQLITE {
+            return Err(StoreError::OldSqlite(rusqlite::version().to_owned()));
+        }
+        let named = |error| StoreError::Open { path: path.to_owned(), error };
+        let settings = || -> rusqlite::Result<()> {
+            connection.busy_timeout(Duration::from_secs(10))?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "foreign_keys", true)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+            connection.set_prepared_statement_cache_capacity(128);
+            Ok(())
+        };
+        settings().map_err(named)?;
+        let mut store = Self { connection };
+        store.migrate(path)?;
+        Ok(store)
+    }
+
+    fn migrate(&mut self, path: &Path) -> Result<(), StoreError> {
+        let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+        if self.version()? == Some(known) {
+            return Ok(());
+        }
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT")?;
+        // Asked again: another process may have migrated while this one waited for the lock.
+        let found: i64 = tx.query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))?;
+        if found > known {
+            return Err(StoreError::Newer { path: path.to_owned(), found, known });
+        }
+        for (version, sql) in (1i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
+            tx.execute_batch(sql)?;
+            tx.execute("INSERT INTO schema_version (version) VALUES (?1)", [version])?;
+        }
+        Ok(tx.commit()?)
+    }
+
+    fn version(&self) -> Result<Option<i64>, StoreError> {
+        let table = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'";
+        let exists: i64 = self.connection.query_row(table, [], |row| row.get(0))?;
+        if exists == 0 {
+            return Ok(None);
+        }
+        Ok(self.connection.query_row("SELECT max(version) FROM schema_version", [], |row| row.get(0))?)
+    }
+
+    /// Reads at one moment.
+    ///
+    /// # Errors
+    /// What `work` returns, or [`StoreError`].
+    pub fn read<T, E: From<StoreError>>(&mut self, work: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
+        let tx = self.connection.transaction().map_err(StoreError::from)?;
+        work(&Tx(tx))
+    }
+
+    /// Writes all of it, or nothing if `work` fails.
+    ///
+    /// # Errors
+    /// What `work` returns, or [`StoreError`].
+    pub fn write<T, E: From<StoreError>>(&mut self, work: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let tx = Tx(tx.map_err(StoreError::from)?);
+        let done = work(&tx)?;
+        tx.0.commit().map_err(StoreError::from)?;
+        Ok(done)
+    }
+}
+
+impl Tx<'_> {
+    /// Notes the last run of a kind of work: when, under which rules, and its counts as JSON.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn note_run(&self, kind: &str, rules: Hash, counts: &str, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "INSERT INTO runs (kind, at, rules, counts) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (kind) DO UPDATE SET at = excluded.at, rules = excluded.rules, counts = excluded.counts";
+        self.0.prepare_cached(sql)?.execute((kind, Micros(now), rules, counts))?;
+        Ok(())
+    }
+
+    /// The last run of each kind: kind, time, counts as JSON.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn runs(&self) -> Result<Vec<(String, Timestamp, String)>, StoreError> {
+        self.all("SELECT kind, at, counts FROM runs ORDER BY kind", [], |row| {
+            Ok((row.get(0)?, row.get::<_, Micros>(1)?.0, row.get(2)?))
+        })
+    }
+
+    /// Every row of a query.
+    fn all<T>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+        row: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        let rows = statement.query_map(values, row)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The row of a query that has one at most.
+    fn one<T>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+        row: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        match statement.query_row(values, row) {
+            Ok(found) => Ok(Some(found)),
+            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Runs a statement and returns how many rows it changed.
+    fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
+        Ok(self.0.prepare_cached(sql)?.execute(values)?)
+    }
+}
+
+/// A time as the database holds it.
+#[derive(Clone, Copy, Debug)]
+struct Micros(Timestamp);
+
+impl ToSql for Micros {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.as_microsecond().into())
+    }
+}
+
+impl FromSql for Micros {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let micros = value.as_i64()?;
+        Timestamp::from_microsecond(micros).map(Self).map_err(|error| FromSqlError::Other(error.into()))
+    }
+}
+
+impl ToSql for Hash {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0[..].into())
+    }
+}
+
+impl FromSql for Hash {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_blob()?.try_into().map(Self).map_err(|_| FromSqlError::InvalidType)
+    }
+}
+
+/// A time that may be absent, for the database.
+fn micros(time: Option<Timestamp>) -> Option<Micros> {
+    time.map(Micros)
+}
+
+/// A time that may be absent, from the database.
+fn time(micros: Option<Micros>) -> Option<Timestamp> {
+    micros.map(|micros| micros.0)
+}
+
+/// Why the database could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The state folder cannot be made.
+    #[error("the state folder `{}` cannot be made: {error}", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The file cannot be opened.
+    #[error("the database `{}` cannot be opened: {error}; restore a backup, or move it away to start anew", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        error: rusqlite::Error,
+    },
+    /// A newer copydesk has changed it.
+    #[error("the database `{}` is of version {found}, and this copydesk knows {known}; use the newer one", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// SQLite is too old to be trusted.
+    #[error("SQLite {0} can corrupt its files; 3.51.3 or newer is needed")]
+    OldSqlite(String),
+    /// What was stored does not read back.
+    #[error("what is stored does not read back: {0}")]
+    Odd(String),
+    /// SQLite failed.
+    #[error("the database failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}

@@ -1,0 +1,45 @@
+//! The lock of a state folder: one pass, or one service, at a time.
+
+use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+/// Held while a pass runs; the system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock and writes the number of this process into it.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] by another process, or what the system says.
+    pub fn take(path: &Path) -> Result<Self, LockError> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut holder = String::new();
+            file.read_to_string(&mut holder)?;
+            return Err(LockError::Held(holder.trim().to_owned()));
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Why the lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// By this process.
+    #[error("the state folder is in use by process {0}")]
+    Held(String),
+    /// The system refused.
+    #[error("the state folder cannot be locked: {0}")]
+    Io(#[from] std::io::Error),
+}

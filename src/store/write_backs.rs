@@ -1,0 +1,225 @@
+//! Write-backs: decisions on their way into files.
+
+use super::items::Item;
+use super::{Micros, StoreError, Tx};
+use crate::record::Hash;
+use crate::record::edit::Undo;
+use crate::record::location::Location;
+use jiff::{SignedDuration, Timestamp};
+
+/// A decision on its way into one file.
+#[derive(Clone, Debug)]
+pub struct WriteBack {
+    /// Its number.
+    pub id: i64,
+    /// The item.
+    pub item: i64,
+    /// The source of the file.
+    pub source: String,
+    /// The file.
+    pub location: Location,
+    /// What is written: `approve`, `reject`, `reopen` or `unpublish`.
+    pub verb: String,
+    /// How often it was tried.
+    pub tries: i64,
+}
+
+/// How a write-back ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The file carries the decision; what takes it back, if a byte was changed.
+    Done(Vec<Undo>),
+    /// The file holds something else than what was decided on.
+    Stale(String),
+    /// A person has to do it.
+    Refused(String),
+}
+
+/// A write-back that needs someone's attention.
+#[derive(Clone, Debug)]
+pub struct Stuck {
+    /// The item.
+    pub item: i64,
+    /// The source of the file.
+    pub source: String,
+    /// The file.
+    pub location: Location,
+    /// `pending`, `refused` or `stopped`.
+    pub status: String,
+    /// Why.
+    pub error: String,
+}
+
+impl Tx<'_> {
+    /// Asks for a decision to be written into every file that holds the item's revision. What was
+    /// still to be written there is superseded.
+    ///
+    /// # Errors
+    /// [`StoreError`], as all methods here.
+    pub fn request_writes(&self, item: &Item, decision: &str, verb: &str, reassert: bool, now: Timestamp) -> Result<(), StoreError> {
+        let Some(record) = self.record(item.record)? else { return Ok(()) };
+        for found in self.locations_of(record.id)? {
+            if found.revision != Some(item.revision) {
+                continue;
+            }
+            let path = found.location.as_str();
+            let supersede = "UPDATE write_backs SET status = 'superseded', closed_at = ?3
+                             WHERE source = ?1 AND path = ?2 AND status = 'pending'";
+            self.run(supersede, (&record.source, path, Micros(now)))?;
+            let add = "INSERT INTO write_backs (decision, item, source, path, verb, reassert, status, next_at, created_at)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?7)";
+            self.run(add, (decision, item.id, &record.source, path, verb, reassert, Micros(now)))?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the standing decision on an item to be written again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn reassert(&self, item: &Item, now: Timestamp) -> Result<(), StoreError> {
+        let last = "SELECT id, kind FROM decisions WHERE item = ?1 AND kind IN ('approve', 'reject')
+                    ORDER BY at DESC, version DESC LIMIT 1";
+        let decision = self.one(last, [item.id], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        match decision {
+            Some((id, verb)) => self.request_writes(item, &id, &verb, true, now),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether something is still to be written into a file of the item.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_write_pending(&self, item: i64) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM write_backs WHERE item = ?1 AND status = 'pending' LIMIT 1";
+        Ok(self.one(sql, [item], |_| Ok(()))?.is_some())
+    }
+
+    /// How often the decision on an item was written again in the time before `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn reasserts(&self, item: i64, within: SignedDuration, now: Timestamp) -> Result<u32, StoreError> {
+        let sql = "SELECT count(*) FROM write_backs
+                   WHERE item = ?1 AND reassert = 1 AND status IN ('pending', 'done') AND created_at > ?2";
+        Ok(self.one(sql, (item, Micros(now - within)), |row| row.get(0))?.unwrap_or_default())
+    }
+
+    /// Notes that a decision is not written again, since upstream takes it back too often.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn stop_reasserting(&self, item: &Item, error: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.reassert(item, now)?;
+        let sql = "UPDATE write_backs SET status = 'stopped', error = ?2, closed_at = ?3
+                   WHERE item = ?1 AND status = 'pending'";
+        self.run(sql, (item.id, error, Micros(now))).map(drop)
+    }
+
+    /// Write-backs whose time has come, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn due_write_backs(&self, now: Timestamp) -> Result<Vec<WriteBack>, StoreError> {
+        let sql = "SELECT id, item, source, path, verb, tries FROM write_backs
+                   WHERE status = 'pending' AND next_at <= ?1 ORDER BY id";
+        self.all(sql, [Micros(now)], |row| {
+            Ok(WriteBack {
+                id: row.get(0)?,
+                item: row.get(1)?,
+                source: row.get(2)?,
+                location: Location::stored(row.get(3)?),
+                verb: row.get(4)?,
+                tries: row.get(5)?,
+            })
+        })
+    }
+
+    /// What our writes into a file have changed and not taken back: for each key, what stood there
+    /// before the first of them and what the last one wrote.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn changes(&self, item: i64, source: &str, location: &Location) -> Result<Vec<Undo>, StoreError> {
+        let sql = "SELECT verb, undo FROM write_backs
+                   WHERE item = ?1 AND source = ?2 AND path = ?3 AND status = 'done' AND undo IS NOT NULL ORDER BY id";
+        let rows = self.all(sql, (item, source, location.as_str()), |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
+        let mut changes: Vec<Undo> = Vec::new();
+        for (verb, undo) in rows {
+            if verb == "reopen" {
+                changes.clear();
+                continue;
+            }
+            let undo: Vec<Undo> = serde_json::from_str(&undo).map_err(|error| StoreError::Odd(error.to_string()))?;
+            for edit in undo {
+                match changes.iter_mut().find(|change| change.key == edit.key) {
+                    // Our own write stood there, so what stood before it is still the original.
+                    Some(change) if edit.before.as_ref() == Some(&change.after) => change.after = edit.after,
+                    Some(change) => *change = edit,
+                    None => changes.push(edit),
+                }
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Closes a write-back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn close_write_back(&self, id: i64, end: &End, now: Timestamp) -> Result<(), StoreError> {
+        let (status, undo, error) = match end {
+            End::Done(undo) if undo.is_empty() => ("done", None, None),
+            End::Done(undo) => {
+                let undo = serde_json::to_string(undo).map_err(|error| StoreError::Odd(error.to_string()))?;
+                ("done", Some(undo), None)
+            }
+            End::Stale(why) => ("stale", None, Some(why)),
+            End::Refused(why) => ("refused", None, Some(why)),
+        };
+        let sql = "UPDATE write_backs SET status = ?2, undo = ?3, error = ?4, closed_at = ?5, tries = tries + 1
+                   WHERE id = ?1 AND status = 'pending'";
+        self.run(sql, (id, status, undo, error, Micros(now))).map(drop)
+    }
+
+    /// Puts a write-back off after a failure that may pass.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn put_off_write_back(&self, id: i64, error: &str, next_at: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE write_backs SET tries = tries + 1, error = ?2, next_at = ?3 WHERE id = ?1 AND status = 'pending'";
+        self.run(sql, (id, error, Micros(next_at))).map(drop)
+    }
+
+    /// Notes what a file holds after we wrote it, so that a pass knows our own write.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn note_written(&self, source: &str, location: &Location, raw: Hash, stat: &[u8]) -> Result<(), StoreError> {
+        let sql = "UPDATE locations SET raw = ?3, stat = ?4 WHERE source = ?1 AND path = ?2";
+        self.run(sql, (source, location.as_str(), raw, stat)).map(drop)
+    }
+
+    /// The last write-back into each file, where that one failed, was refused, or was given up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn stuck_write_backs(&self) -> Result<Vec<Stuck>, StoreError> {
+        let sql = "SELECT item, source, path, status, error FROM write_backs w
+                   WHERE error IS NOT NULL AND status IN ('pending', 'refused', 'stopped')
+                   AND id = (SELECT max(id) FROM write_backs x WHERE x.source = w.source AND x.path = w.path)
+                   ORDER BY source, path";
+        self.all(sql, [], |row| {
+            Ok(Stuck {
+                item: row.get(0)?,
+                source: row.get(1)?,
+                location: Location::stored(row.get(2)?),
+                status: row.get(3)?,
+                error: row.get(4)?,
+            })
+        })
+    }
+}
