@@ -30,6 +30,14 @@ pub struct Undo {
     pub after: String,
 }
 
+/// Whether a file has a top-level key.
+///
+/// # Errors
+/// [`EditError::Broken`].
+pub fn has(bytes: &[u8], key: &str) -> Result<bool, EditError> {
+    Ok(find(&split(bytes)?, key).is_some())
+}
+
 /// Sets a top-level key to a scalar. `None` when the file holds that value already.
 ///
 /// The scalar keeps its quotes, its comment and its line ending; a missing key becomes one line at

@@ -110,8 +110,14 @@ impl Source {
         self.include.is_match(path)
     }
 
-    /// Whether a file that carries `fields` of class decision, read as `published`, already says
-    /// what `wanted` would set for the key `published`.
+    /// How its files are read, as text to be compared: when it changes, every file is read again.
+    #[must_use]
+    pub fn reading(&self) -> String {
+        let Published { key, missing } = &self.published;
+        format!("{:?} {:?} {key:?} {missing}", self.identity, self.classes)
+    }
+
+    /// What a decision that sets `wanted` makes of the published flag, if it sets it.
     #[must_use]
     pub fn wants_published(&self, wanted: &Map) -> Option<bool> {
         wanted.get(&self.published.key).and_then(Value::as_bool)

@@ -23,13 +23,25 @@ pub struct Subject<'a> {
     pub source: &'a str,
 }
 
-/// Which queues may take a record.
+/// On which occasion a record is routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taking {
-    /// Those that take a record with this flag: what decides whether an item opens.
-    AsFlagged,
-    /// All: the record has an open item already, whatever the flag of its file says.
-    Whatever,
+pub struct Occasion {
+    /// Whether only queues count that take a record with the flag of its file; not once an item
+    /// is open, which waits whatever the file says.
+    pub as_flagged: bool,
+    /// Whether a queue that decides may take it: at a revision's first routing only.
+    pub may_decide: bool,
+}
+
+impl Occasion {
+    /// A record without an item.
+    pub const FIRST: Self = Self { as_flagged: true, may_decide: true };
+    /// A new revision of a record that has an item.
+    pub const REVISED: Self = Self { as_flagged: false, may_decide: true };
+    /// A record whose item stands where it stands.
+    pub const AGAIN: Self = Self { as_flagged: false, may_decide: false };
+    /// A record whose withdrawn item may come back.
+    pub const BACK: Self = Self { as_flagged: true, may_decide: false };
 }
 
 /// What the rules say of one record as it stands.
@@ -109,7 +121,7 @@ impl Route {
 impl RuleSet {
     /// Scores a record and routes it.
     #[must_use]
-    pub fn assess(&self, subject: &Subject<'_>, taking: Taking, now: Timestamp) -> Assessment {
+    pub fn assess(&self, subject: &Subject<'_>, occasion: Occasion, now: Timestamp) -> Assessment {
         let known = Known::new(&self.topics, subject, now);
         let mut tally = Tally::default();
         for own in &self.scoring.own {
@@ -127,7 +139,7 @@ impl RuleSet {
         }
         let score = tally.score();
         let facts = known.facts(subject, Some(score));
-        let (route, near) = tally.route(&self.queues, &facts, taking);
+        let (route, near) = tally.route(&self.queues, &facts, occasion);
         let flips_at = tally.flips_in_hours.and_then(|hours| {
             // The comparison has turned out differently one second after its edge at the latest.
             let span = SignedDuration::try_from_secs_f64(hours * 3600.0 + 1.0).ok()?;
@@ -335,7 +347,7 @@ impl Tally {
         Score::new(self.sum(Axis::Quality), self.sum(Axis::Heat), self.sum(Axis::Topic))
     }
 
-    fn route(&mut self, queues: &[Queue], facts: &Facts<'_>, taking: Taking) -> (Route, Vec<Near>) {
+    fn route(&mut self, queues: &[Queue], facts: &Facts<'_>, occasion: Occasion) -> (Route, Vec<Near>) {
         let mut near = Vec::new();
         let mut in_doubt = false;
         for queue in queues {
@@ -344,7 +356,7 @@ impl Tally {
                 Takes::Unpublished => !facts.published,
                 Takes::Published => facts.published,
             };
-            if !takes && taking == Taking::AsFlagged {
+            if !takes && occasion.as_flagged {
                 continue;
             }
             let mut trace = Trace::default();
@@ -360,7 +372,7 @@ impl Tally {
             }
             match held {
                 // What an earlier queue could not judge is not decided without a person.
-                Some(true) if queue.decide.is_some() && in_doubt => {}
+                Some(true) if queue.decide.is_some() && (in_doubt || !occasion.may_decide) => {}
                 Some(true) if queue.skip => return (Route::Skipped(queue.name.clone()), near),
                 Some(true) => return (Route::Queue(queue.name.clone(), queue.decide), near),
                 Some(false) => near.extend(near_miss(queue, facts)),

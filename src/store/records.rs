@@ -396,6 +396,25 @@ impl Tx<'_> {
         self.run(sql, (source, alarm, alarm.map(|_| Micros(now)))).map(drop)
     }
 
+    /// How the files of a source were read in its last whole pass.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn reading(&self, source: &str) -> Result<Option<String>, StoreError> {
+        let reading = self.one("SELECT reading FROM sources WHERE name = ?1", [source], |row| row.get(0))?;
+        Ok(reading.flatten())
+    }
+
+    /// Notes how the files of a source were read.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_reading(&self, source: &str, reading: &str) -> Result<(), StoreError> {
+        let sql = "INSERT INTO sources (name, reading) VALUES (?1, ?2)
+                   ON CONFLICT (name) DO UPDATE SET reading = excluded.reading";
+        self.run(sql, (source, reading)).map(drop)
+    }
+
     /// Every file that cannot be read: source, location, why and since when.
     ///
     /// # Errors
@@ -418,6 +437,19 @@ impl Tx<'_> {
                    WHERE l.revision <> r.revision AND l.missing_since IS NULL AND l.broken_reason IS NULL
                    ORDER BY l.source, l.path";
         self.all(sql, [], |row| Ok((row.get(0)?, Location::stored(row.get(1)?), row.get(2)?)))
+    }
+
+    /// How many records of a source are there and can be read, and how many files cannot.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn file_counts(&self, source: &str) -> Result<(usize, usize), StoreError> {
+        let sql = "SELECT count(DISTINCT record) FILTER (WHERE broken_reason IS NULL),
+                          count(*) FILTER (WHERE broken_reason IS NOT NULL)
+                   FROM locations WHERE source = ?1 AND missing_since IS NULL";
+        let number = |n: i64| usize::try_from(n).unwrap_or_default();
+        let counts = self.one(sql, [source], |row| Ok((number(row.get(0)?), number(row.get(1)?))))?;
+        Ok(counts.unwrap_or_default())
     }
 
     /// How many records of a source are there, and how many of them no queue takes.

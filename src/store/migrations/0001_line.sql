@@ -3,7 +3,8 @@
 CREATE TABLE sources (
     name     TEXT PRIMARY KEY,
     alarm    TEXT,               -- why nothing of it is withdrawn; NULL when it is well
-    alarm_at INTEGER
+    alarm_at INTEGER,
+    reading  TEXT                -- how its files were read: identity, classes, published
 ) STRICT;
 
 -- Which keys belonged to which class when a record was hashed.

@@ -1,0 +1,187 @@
+//! Takes in what stands in the sources: one pass compares the files with what is known and stores
+//! the difference.
+//!
+//! The files are the truth: a pass needs no memory of events, and one that was cut short is made
+//! good by the next. A file whose state is as it was when it was last read costs a `stat` and
+//! nothing else. One bad file never stops the others.
+
+mod pass;
+mod settle;
+
+use crate::intake::pass::Pass;
+use crate::intake::settle::Settling;
+use crate::item::Cause;
+use crate::record::file::{Folder, Stat};
+use crate::record::location::Location;
+use crate::record::source::Source;
+use crate::record::{Broken, Hash, Record};
+use crate::rules::RuleSet;
+use crate::store::{Store, StoreError};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use std::collections::HashSet;
+
+/// A file must be missing this long, and from two passes, before its record counts as gone.
+pub const GRACE: SignedDuration = SignedDuration::from_secs(60);
+
+/// What a pass found. Each readable record is one of new, changed, rescored and unchanged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Records that are there and can be read.
+    pub records: usize,
+    /// Never seen before.
+    pub new: usize,
+    /// With a new revision.
+    pub changed: usize,
+    /// Scored otherwise, by a changed signal, rule or age.
+    pub rescored: usize,
+    /// As they were.
+    pub unchanged: usize,
+    /// Files that cannot be read as records.
+    pub broken: usize,
+    /// Items that are open now.
+    pub queued: usize,
+}
+
+/// What a file holds.
+pub(crate) enum Reading {
+    /// A record.
+    Record(Box<Record>, Hash, Stat),
+    /// Something that cannot be read, and the state to know it by; without one it is read again.
+    Broken(Broken, Option<Stat>),
+}
+
+/// Which records a pass found new, changed or scored otherwise.
+#[derive(Debug, Default)]
+struct Tally {
+    new: HashSet<i64>,
+    changed: HashSet<i64>,
+    rescored: HashSet<i64>,
+}
+
+/// One pass over every source, then over what time and rules have changed.
+///
+/// # Errors
+/// [`StoreError`]; what is wrong with a file or a source is stored, not returned.
+pub fn scan(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<Counts, StoreError> {
+    let mut tally = Tally::default();
+    for source in &rules.sources {
+        let settling = Settling { rules, source, now };
+        Pass::new(settling, &mut tally).run(store)?;
+    }
+    reassess(store, rules, now, &mut tally)?;
+    withdraw_removed(store, rules, now)?;
+    pass_time(store, now)?;
+    let counts = store.read(|tx| {
+        let (mut records, mut broken) = (0, 0);
+        for source in &rules.sources {
+            let (readable, unreadable) = tx.file_counts(&source.name)?;
+            records += readable;
+            broken += unreadable;
+        }
+        let (new, changed) = (tally.new.len(), tally.changed.difference(&tally.new).count());
+        let told: HashSet<_> = tally.new.union(&tally.changed).collect();
+        let rescored = tally.rescored.iter().filter(|id| !told.contains(id)).count();
+        let unchanged = records.saturating_sub(new + changed + rescored);
+        let queued = usize::try_from(tx.open_count()?).unwrap_or_default();
+        Ok::<_, StoreError>(Counts { records, new, changed, rescored, unchanged, broken, queued })
+    })?;
+    let json = serde_json::to_string(&counts).unwrap_or_default();
+    store.write(|tx| tx.note_run("scan", rules.hash, &json, now))?;
+    Ok(counts)
+}
+
+/// Looks again at the files of one record, so that what is decided is decided on what stands there.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn look_again(store: &mut Store, rules: &RuleSet, record: i64, now: Timestamp) -> Result<(), StoreError> {
+    let files = store.read(|tx| {
+        let known = tx.record(record)?;
+        let files = tx.locations_of(record)?;
+        Ok::<_, StoreError>(known.map(|known| (known.source, files)))
+    })?;
+    let Some((name, files)) = files else { return Ok(()) };
+    let Some(source) = rules.source(&name) else { return Ok(()) };
+    let Ok(folder) = Folder::open(&source.path) else { return Ok(()) };
+    let mut tally = Tally::default();
+    let mut pass = Pass::new(Settling { rules, source, now }, &mut tally);
+    for found in files {
+        // A file that is gone is the next pass's to judge.
+        if let Some(reading) = read(&folder, source, &found.location) {
+            pass.take_in(store, vec![(found.location, reading)])?;
+        }
+    }
+    pass.finish(store)
+}
+
+/// What passing time does to items: held ones are taken up again, old ones expire.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn pass_time(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
+    let due = store.read(|tx| tx.items_by_time(now))?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    store.write(|tx| {
+        for item in tx.items_by_time(now)? {
+            let item = tx.advance(&item, Cause::HoldOver, None, now)?.unwrap_or(item);
+            if item.expires_at.is_some_and(|at| at <= now) {
+                tx.advance(&item, Cause::Expire, None, now)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Assesses again what was assessed by other rules, or what age has changed.
+fn reassess(store: &mut Store, rules: &RuleSet, now: Timestamp, tally: &mut Tally) -> Result<(), StoreError> {
+    let mut after = 0;
+    loop {
+        let batch = store.read(|tx| tx.stale_assessments(rules.hash, now, after, 200))?;
+        let Some(last) = batch.last() else { return Ok(()) };
+        after = *last;
+        store.write(|tx| {
+            for id in batch {
+                let Some(known) = tx.record(id)? else { continue };
+                let Some(source) = rules.source(&known.source) else { continue };
+                let (fields, _) = tx.contents(id)?;
+                if (Settling { rules, source, now }).score_again(tx, &known, &fields)? {
+                    tally.rescored.insert(id);
+                }
+            }
+            Ok::<_, StoreError>(())
+        })?;
+    }
+}
+
+/// Withdraws the open items of sources that the rules no longer name.
+fn withdraw_removed(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<(), StoreError> {
+    let names = store.read(|tx| tx.known_sources())?;
+    for name in names.iter().filter(|name| rules.source(name).is_none()) {
+        if store.read(|tx| tx.open_items_of_source(name))?.is_empty() {
+            continue;
+        }
+        store.write(|tx| {
+            for item in tx.open_items_of_source(name)? {
+                let detail = serde_json::json!({"why": "its source is not in the rules any more"});
+                tx.advance(&item, Cause::Gone, Some(&detail), now)?;
+            }
+            Ok::<_, StoreError>(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Reads one file. `None` when it is not there.
+fn read(folder: &Folder, source: &Source, location: &Location) -> Option<Reading> {
+    match folder.read(location) {
+        Ok(found) => Some(match Record::read(&found.bytes, location.as_str(), source) {
+            Ok(record) => Reading::Record(Box::new(record), Hash::of(&found.bytes), found.stat),
+            Err(broken) => Reading::Broken(broken, Some(found.stat)),
+        }),
+        Err(error) if error.is_gone() => None,
+        Err(error) => Some(Reading::Broken(Broken::at((1, 1), error.to_string()), None)),
+    }
+}

@@ -1,0 +1,200 @@
+//! The door for people: every face that decides comes through here.
+
+use crate::item::{ItemRef, Status, Verdict};
+use crate::rules::{Reviewer, Role, RuleSet};
+use crate::store::decide::{Answer, Decision};
+use crate::store::items::{Item, Listed};
+use crate::store::{Store, StoreError};
+use jiff::{SignedDuration, Timestamp};
+
+/// What someone wants to decide.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The item, with the version that was looked at if it was named.
+    pub item: ItemRef,
+    /// What is decided.
+    pub verdict: Verdict,
+    /// By whom.
+    pub actor: &'a Actor<'a>,
+    /// The key of a rejection's reason.
+    pub reason: Option<&'a str>,
+    /// A note.
+    pub note: Option<&'a str>,
+    /// Until when to hold; a day, if it is not said.
+    pub until: Option<Timestamp>,
+}
+
+/// Who decides.
+#[derive(Clone, Debug)]
+pub enum Actor<'a> {
+    /// A reviewer of the rules.
+    Reviewer(&'a Reviewer),
+    /// A user of this machine, who may do what an editor may.
+    User(String),
+}
+
+impl Actor<'_> {
+    /// The name under which decisions are kept: an address, or `cli:USER`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Reviewer(reviewer) => reviewer.email.clone(),
+            Self::User(user) => format!("cli:{user}"),
+        }
+    }
+}
+
+/// Makes a decision: all of it is stored when this returns, or nothing is.
+///
+/// # Errors
+/// [`ReviewError`]; nothing was done then.
+pub fn decide(store: &mut Store, rules: &RuleSet, request: &Request<'_>, now: Timestamp) -> Result<Listed, ReviewError> {
+    let id = request.item.id;
+    if let Some(reason) = request.reason {
+        if request.verdict != Verdict::Reject {
+            return Err(ReviewError::ReasonWithoutReject(request.verdict));
+        }
+        if !rules.desk.reject_reasons.contains_key(reason) {
+            let known = rules.desk.reject_reasons.keys().cloned().collect::<Vec<_>>().join(", ");
+            return Err(ReviewError::NoReason { reason: reason.to_owned(), known });
+        }
+    }
+    let until = match request.verdict {
+        Verdict::Hold => Some(request.until.unwrap_or(now + SignedDuration::from_hours(24))),
+        _ => None,
+    };
+    if let Some(until) = until.filter(|until| *until <= now) {
+        return Err(ReviewError::Past(crate::schedule::rfc3339(until)));
+    }
+    let (uuid, actor) = (uuid::Uuid::now_v7().to_string(), request.actor.name());
+    store.write(|tx| {
+        let listed = tx.listed(id)?.ok_or(ReviewError::NoItem(id))?;
+        if let Actor::Reviewer(reviewer) = request.actor {
+            may(reviewer, &listed.item, request.verdict)?;
+        }
+        let writes = rules.source(&listed.source).is_some_and(|source| source.write);
+        let gone = listed.location.is_none();
+        if gone && request.verdict == Verdict::Reopen {
+            return Err(ReviewError::Gone(id));
+        }
+        let decision = Decision {
+            id: &uuid,
+            item: id,
+            version: request.item.version,
+            verdict: request.verdict,
+            actor: &actor,
+            reason: request.reason,
+            note: request.note,
+            until,
+            writes,
+        };
+        match tx.decide(&decision, now)? {
+            Answer::Made(item) | Answer::Repeated(item) => Ok(Listed { item, ..listed }),
+            Answer::NoItem => Err(ReviewError::NoItem(id)),
+            Answer::Stale(item) => {
+                let asked = request.item.version.unwrap_or_default();
+                Err(ReviewError::Stale { id, asked, stands: item.version, since: since(tx, &item, asked)? })
+            }
+            Answer::NotNow(item) => Err(ReviewError::NotNow { id, status: item.status, verdict: request.verdict }),
+        }
+    })
+}
+
+fn may(reviewer: &Reviewer, item: &Item, verdict: Verdict) -> Result<(), ReviewError> {
+    if !reviewer.may_decide_in(&item.queue) {
+        let (email, queue) = (reviewer.email.clone(), item.queue.clone());
+        return Err(ReviewError::NotHers { email, queue, id: item.id });
+    }
+    if verdict == Verdict::Reopen && item.status.is_decided() && reviewer.role != Role::Editor {
+        return Err(ReviewError::EditorsOnly { email: reviewer.email.clone(), id: item.id });
+    }
+    Ok(())
+}
+
+/// What happened to an item since a version, a line each, for people.
+fn since(tx: &crate::store::Tx<'_>, item: &Item, version: i64) -> Result<Vec<String>, StoreError> {
+    let mut lines = Vec::new();
+    for event in tx.events(item.id)?.iter().filter(|event| event.version > version) {
+        let at = crate::schedule::rfc3339(event.at);
+        let changed = event.detail.as_ref().and_then(|d| d.get("changed")).and_then(|c| c.as_array());
+        let Some(changed) = changed else {
+            lines.push(format!("{at}  {} by {}", event.kind, event.actor));
+            continue;
+        };
+        lines.push(format!("{at}  the story changed"));
+        for change in changed {
+            let text = |key: &str| change.get(key).and_then(|v| v.as_str()).map_or("nothing".into(), |t| format!("\"{t}\""));
+            let field = change.get("field").and_then(|v| v.as_str()).unwrap_or_default();
+            lines.push(format!("    {field}: {} became {}", text("before"), text("after")));
+        }
+    }
+    Ok(lines)
+}
+
+/// Why a decision was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviewError {
+    /// There is no such item.
+    #[error("there is no item {0}; `copydesk queue` lists what waits")]
+    NoItem(i64),
+    /// The item has moved on.
+    #[error("{id}@{asked} has changed: it is {id}@{stands} now\n{}\nlook at it with `copydesk show {id}`, then decide on {id}@{stands}", .since.join("\n"))]
+    Stale {
+        /// The item.
+        id: i64,
+        /// The version that was named.
+        asked: i64,
+        /// The version that stands.
+        stands: i64,
+        /// What happened in between.
+        since: Vec<String>,
+    },
+    /// Its status does not allow it.
+    #[error("item {id} is {status}, and {verdict} does not follow from there")]
+    NotNow {
+        /// The item.
+        id: i64,
+        /// Where it stands.
+        status: Status,
+        /// What was asked.
+        verdict: Verdict,
+    },
+    /// No file holds it.
+    #[error("the file of item {0} is gone; it comes back when the file does")]
+    Gone(i64),
+    /// The queue is not hers.
+    #[error("{email} does not review the queue `{queue}`, where item {id} is")]
+    NotHers {
+        /// The reviewer.
+        email: String,
+        /// The queue.
+        queue: String,
+        /// The item.
+        id: i64,
+    },
+    /// Taking a decision back is for editors.
+    #[error("item {id} is decided, and only an editor takes that back; {email} is a reviewer")]
+    EditorsOnly {
+        /// The reviewer.
+        email: String,
+        /// The item.
+        id: i64,
+    },
+    /// The reason is not known.
+    #[error("there is no reason `{reason}`; the desk's are: {known}")]
+    NoReason {
+        /// What was said.
+        reason: String,
+        /// What could be said.
+        known: String,
+    },
+    /// A reason belongs to a rejection.
+    #[error("a reason belongs to a rejection, not to {0}; use --note")]
+    ReasonWithoutReject(Verdict),
+    /// The time has passed.
+    #[error("{0} has passed; name a time to come")]
+    Past(String),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,23 @@
+//! What copydesk promises, seen from outside: every test runs the program itself in a folder of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs
+)]
+
+mod architecture;
+mod broken;
+mod corpus;
+mod decide;
+mod desk;
+mod explain;
+mod faces;
+mod files;
+mod identity;
+mod mail;
+mod scan;
+mod terminal;
+mod upstream;
+mod write_back;

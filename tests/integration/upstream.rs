@@ -1,0 +1,133 @@
+//! A hostile upstream: flags that flip without us, and against us.
+
+use serde_json::{Value, json};
+
+use crate::desk::Desk;
+
+#[test]
+fn what_upstream_publishes_itself_is_withdrawn_and_returns() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    desk.scan();
+    let before = desk.item("a.md");
+    let id = desk.id("a.md");
+    story.clone().published(true).write();
+    desk.later("1h").scan();
+    assert_eq!(desk.queue(), Vec::<Value>::new());
+    assert_eq!(desk.status_of(id), "withdrawn");
+    assert!(desk.show(id)["events"].to_string().contains("outside"));
+    story.write();
+    desk.later("1h").scan();
+    let back = desk.item("a.md");
+    assert_eq!(
+        (&back["id"], &back["status"]),
+        (&before["id"], &json!("pending"))
+    );
+}
+
+#[test]
+fn an_approval_that_upstream_takes_back_is_written_again() {
+    let desk = Desk::new();
+    desk.story("a.md").write();
+    desk.scan();
+    let id = desk.id("a.md");
+    desk.approve("a.md").done();
+    for _ in 0..6 {
+        desk.later("2h");
+        desk.replace("a.md", "published: true", "published: false");
+        desk.scan();
+        assert!(desk.says("a.md", "published: true"));
+    }
+    assert_eq!(desk.status_of(id), "approved");
+    assert_eq!(desk.queue(), Vec::<Value>::new());
+    assert_eq!(
+        desk.json(&["status"])["ok"],
+        true,
+        "a feed that rewrites every two hours is normal"
+    );
+}
+
+#[test]
+fn a_feed_that_answers_at_once_is_fought_three_times() {
+    let desk = Desk::new();
+    desk.story("a.md").write();
+    desk.scan();
+    desk.approve("a.md").done();
+    desk.later("1h");
+    for round in 1..=3 {
+        desk.later("1m");
+        desk.replace("a.md", "published: true", "published: false");
+        desk.scan();
+        assert!(desk.says("a.md", "published: true"), "round {round}");
+    }
+    assert_eq!(desk.problems(), Vec::<Value>::new());
+    desk.later("1m");
+    desk.replace("a.md", "published: true", "published: false");
+    desk.scan();
+    assert!(desk.says("a.md", "published: false"), "the fight goes on");
+    desk.run(&["status"]).refused().says(&["a.md"]);
+    assert!(!desk.problems().is_empty());
+}
+
+#[test]
+fn a_rejection_that_upstream_overrides_is_written_again() {
+    let desk = Desk::new();
+    desk.story("a.md").write();
+    desk.scan();
+    desk.run(&["reject", &desk.tag("a.md")]).done();
+    desk.replace("a.md", "published: false", "published: true");
+    desk.later("2h").scan();
+    assert!(desk.says("a.md", "published: false"));
+}
+
+#[test]
+fn an_approval_never_covers_a_new_revision() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    desk.scan();
+    desk.approve("a.md").done();
+    let before = story.title("Not what was approved").write().bytes();
+    desk.later("2h").scan();
+    assert_eq!(desk.read("a.md"), before);
+    let item = desk.item("a.md");
+    assert_eq!(
+        (&item["changed_after_approval"], &item["overdue"]),
+        (&json!(true), &json!(true))
+    );
+}
+
+#[test]
+fn a_story_that_upstream_changes_and_publishes_is_asked_about_again_once_it_was_approved() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    desk.scan();
+    desk.approve("a.md").done();
+    let before = story
+        .published(true)
+        .title("Not what was approved")
+        .write()
+        .bytes();
+    desk.later("2h").scan();
+    assert_eq!(
+        desk.item("a.md")["changed_after_approval"],
+        true,
+        "whatever the flag says"
+    );
+    assert_eq!(
+        desk.read("a.md"),
+        before,
+        "`on_change: leave` leaves the file"
+    );
+}
+
+#[test]
+fn a_source_may_unpublish_what_changed() {
+    let desk = Desk::new().with_source("on_change: leave", "on_change: unpublish");
+    let story = desk.story("a.md").write();
+    desk.scan();
+    desk.approve("a.md").done();
+    story.published(true).title("Not what was approved").write();
+    desk.later("2h").scan();
+    assert!(desk.says("a.md", "published: false"));
+    assert_eq!(desk.item("a.md")["changed_after_approval"], true);
+}

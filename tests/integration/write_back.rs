@@ -1,0 +1,235 @@
+//! A decision in the file: one line, and every other byte as it was.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::desk::{Desk, Line, assert_published, fixtures, one_line};
+
+fn fixture_desk() -> Desk {
+    let desk = Desk::new().with_source("missing: true", "missing: false");
+    for (name, bytes) in fixtures() {
+        desk.write(name, bytes);
+    }
+    desk
+}
+
+#[test]
+fn the_fixtures_are_what_their_names_say() {
+    let records = fixtures();
+    assert!(records["crlf.md"].starts_with(b"---\r\n"));
+    assert!(records["bom.md"].starts_with(b"\xEF\xBB\xBF---\n"));
+    assert!(records["bom-crlf.md"].starts_with(b"\xEF\xBB\xBF---\r\n"));
+    assert!(records["without-published-crlf.md"].starts_with(b"---\r\n"));
+    assert!(records["no-final-newline.md"].ends_with(b"---"));
+    assert!(
+        records["mixed-endings.md"]
+            .windows(4)
+            .any(|four| four == b"wo\r\n")
+    );
+}
+
+#[test]
+fn every_fixture_is_read_and_waits() {
+    let desk = fixture_desk();
+    let scan = desk.scan();
+    assert_eq!(
+        desk.broken().keys().collect::<Vec<_>>(),
+        Vec::<&String>::new()
+    );
+    assert_eq!(scan["queued"], fixtures().len());
+}
+
+#[test]
+fn approve_changes_one_line_of_every_fixture_and_reopen_puts_it_back() {
+    let desk = fixture_desk();
+    desk.scan();
+    for (name, before) in fixtures() {
+        let id = desk.id(&name).to_string();
+        desk.run(&["approve", &id]).done();
+        println!("{name}");
+        assert_published(&before, &desk.read(&name));
+        desk.run(&["reopen", &id]).done();
+        assert_eq!(desk.read(&name), before, "{name} is not as it was");
+        desk.run(&["approve", &id]).done();
+        assert_published(&before, &desk.read(&name));
+    }
+    assert_eq!(desk.later("1h").scan()["queued"], 0);
+}
+
+#[test]
+fn the_next_pass_finds_nothing_new_in_what_we_wrote() {
+    let desk = fixture_desk();
+    desk.scan();
+    for name in fixtures().keys() {
+        desk.approve(name).done();
+    }
+    let before: Vec<Vec<u8>> = fixtures().keys().map(|name| desk.read(name)).collect();
+    let scan = desk.later("1h").scan();
+    assert_eq!(
+        (
+            &scan["new"],
+            &scan["changed"],
+            &scan["rescored"],
+            &scan["queued"]
+        ),
+        (&0.into(), &0.into(), &0.into(), &0.into())
+    );
+    let rows = desk.dump();
+    desk.later("1h").scan();
+    assert_eq!(desk.dump(), rows);
+    assert_eq!(
+        fixtures()
+            .keys()
+            .map(|name| desk.read(name))
+            .collect::<Vec<_>>(),
+        before
+    );
+}
+
+#[test]
+fn reject_leaves_what_is_unpublished_as_it_was() {
+    let desk = Desk::new();
+    let before = desk.story("a.md").write().bytes();
+    desk.scan();
+    desk.run(&["reject", &desk.tag("a.md")]).done();
+    assert_eq!(desk.read("a.md"), before);
+    desk.later("1h").scan();
+    assert_eq!(desk.read("a.md"), before);
+}
+
+#[test]
+fn a_missing_key_is_one_line_at_the_end_of_the_front_matter() {
+    let desk = Desk::new().with_source("missing: true", "missing: false");
+    for (name, story) in [
+        ("lf.md", desk.story("lf.md")),
+        ("crlf.md", desk.story("crlf.md").crlf()),
+    ] {
+        let before = story.without_published().write().bytes();
+        desk.scan();
+        let id = desk.id(name).to_string();
+        desk.run(&["approve", &id]).done();
+        let after = desk.read(name);
+        assert!(matches!(one_line(&before, &after), Line::Inserted { .. }));
+        assert_published(&before, &after);
+        desk.run(&["reopen", &id]).done();
+        assert_eq!(desk.read(name), before);
+    }
+}
+
+#[test]
+fn other_keys_and_values_can_be_set() {
+    let desk = Desk::new()
+        .with_source(
+            "published: {key: published, missing: true}",
+            "published: {key: live, missing: false}",
+        )
+        .with_source(
+            "approve: {set: {published: true}}",
+            "approve: {set: {live: true}}",
+        )
+        .with_source(
+            "reject: {set: {published: false}}",
+            "reject: {set: {live: false}}",
+        );
+    let before = desk
+        .story("a.md")
+        .without_published()
+        .line("live: false")
+        .write()
+        .bytes();
+    desk.scan();
+    desk.approve("a.md").done();
+    assert_eq!(
+        one_line(&before, &desk.read("a.md")),
+        Line::Changed {
+            from: b"live: false\n".to_vec(),
+            to: b"live: true\n".to_vec()
+        }
+    );
+}
+
+#[test]
+fn a_flag_that_is_neither_true_nor_false_is_never_written_over() {
+    for odd in ["yes", "\"true\"", "on", "1", "no", "[false]"] {
+        let desk = Desk::new();
+        let before = desk.story("a.md").published_as(odd).write().bytes();
+        desk.scan();
+        let item = desk.item("a.md");
+        let decided = desk.run(&["approve", &crate::desk::tag(&item)]).seen();
+        assert_eq!(desk.read("a.md"), before, "{odd}");
+        let status = desk.json(&["status"]).to_string();
+        assert!(
+            decided.contains("published") || status.contains("a.md"),
+            "{odd}: nobody is told: {decided} {status}"
+        );
+        desk.later("1h").scan();
+        assert_eq!(desk.read("a.md"), before, "{odd}");
+    }
+}
+
+#[test]
+fn a_source_may_keep_decisions_out_of_its_files() {
+    let desk = Desk::new().with_source("write: always", "write: never");
+    let before = desk.story("a.md").write().bytes();
+    desk.scan();
+    let id = desk.id("a.md");
+    desk.approve("a.md").done();
+    desk.later("1h").scan();
+    assert_eq!(desk.read("a.md"), before);
+    assert_eq!(desk.status_of(id), "approved");
+    assert_eq!(desk.json(&["status"])["ok"], true);
+}
+
+#[test]
+fn nothing_is_left_beside_the_file() {
+    let desk = Desk::new();
+    desk.story("a.md").write();
+    desk.scan();
+    desk.approve("a.md").done();
+    let names: BTreeSet<_> = fs::read_dir(desk.path("content"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["a.md".into()].into());
+}
+
+#[test]
+fn the_file_keeps_its_mode() {
+    let desk = Desk::new();
+    desk.story("a.md").write();
+    let file = desk.content("a.md");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    desk.scan();
+    desk.approve("a.md").done();
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o7777,
+        0o640
+    );
+}
+
+#[test]
+fn noise_between_the_pass_and_the_decision_is_kept() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    desk.scan();
+    let tag = desk.tag("a.md");
+    let before = story.secured("bmV3ZXI=").crlf().write().bytes();
+    desk.run(&["approve", &tag]).done();
+    assert_published(&before, &desk.read("a.md"));
+}
+
+#[test]
+fn a_file_that_is_away_is_written_when_it_is_back() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    desk.scan();
+    let id = desk.id("a.md");
+    desk.remove("a.md");
+    desk.run(&["approve", &id.to_string()]);
+    assert_eq!(desk.status_of(id), "approved", "the decision stands");
+    let before = story.write().bytes();
+    desk.later("10m").scan();
+    desk.later("2h").scan();
+    assert_published(&before, &desk.read("a.md"));
+}
