@@ -316,7 +316,7 @@ impl RuleSet {
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// There is no such folder.
-    #[error("there is no rules folder at `{0}`; name one with --rules DIR")]
+    #[error("there is no rules folder at `{0}`: `copydesk init` makes one, --rules DIR names another")]
     NoFolder(String),
     /// The folder cannot be read.
     #[error("the rules in `{0}` cannot be read: {1}")]

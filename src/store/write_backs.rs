@@ -58,8 +58,12 @@ impl Tx<'_> {
     /// [`StoreError`], as all methods here.
     pub fn request_writes(&self, item: &Item, decision: &str, verb: &str, reassert: bool, now: Timestamp) -> Result<(), StoreError> {
         let Some(record) = self.record(item.record)? else { return Ok(()) };
-        for found in self.locations_of(record.id)? {
-            if found.revision != Some(item.revision) {
+        let files = self.locations_of(record.id)?;
+        let all_missing = files.iter().all(|found| found.missing_since.is_some());
+        for found in files {
+            // A file that has moved away is not waited for; the only one is.
+            let away = found.missing_since.is_some() && !all_missing;
+            if found.revision != Some(item.revision) || away {
                 continue;
             }
             let path = found.location.as_str();

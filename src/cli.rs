@@ -1,0 +1,132 @@
+//! The command line: one file per verb, and what they share.
+
+mod check;
+mod decide;
+mod explain;
+mod init;
+mod mails;
+mod notify;
+mod queue;
+mod scan;
+pub mod screen;
+mod show;
+mod status;
+
+use crate::cli::screen::Screen;
+use crate::config::Folders;
+use crate::item::Verdict;
+use crate::rules::{Refused, RuleSet};
+use crate::store::Store;
+use clap::{Parser, Subcommand};
+use jiff::Timestamp;
+
+/// The copy desk of a newsroom as a background service, for content that lives in files
+#[derive(Debug, Parser)]
+#[command(name = "copydesk", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    folders: Folders,
+    /// Print JSON on standard output and nothing else
+    #[arg(long, global = true)]
+    json: bool,
+    /// Take this for the present time
+    #[arg(long, env = "COPYDESK_NOW", hide = true, global = true)]
+    now: Option<Timestamp>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a rules/ and a state/ to start from
+    Init(init::Args),
+    /// Read the content once, score it, fill the queues, write decisions into files
+    Scan(scan::Args),
+    /// Say whether the rules are right, and what is wrong where
+    Check,
+    /// Say why a file scores as it does and where it would wait; stores nothing
+    Explain(explain::Args),
+    /// List what waits
+    Queue(queue::Args),
+    /// Show one item whole
+    Show(show::Args),
+    /// Approve items: their files are set published
+    Approve(decide::Args),
+    /// Reject items: their files are set unpublished
+    Reject(decide::RejectArgs),
+    /// Put items off, by default for a day
+    Hold(decide::HoldArgs),
+    /// Take a decision back: the file is put back as it was
+    Reopen(decide::Args),
+    /// Mail the reviewers what they are owed
+    Notify(notify::Args),
+    /// List the mails: to whom, when, why, and what came of them
+    Mails(mails::Args),
+    /// Say whether all is well
+    Status,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// Done, and something is wrong.
+    Wrong,
+}
+
+/// What is wrong with how a command was called; ends it with exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// What every verb works with.
+struct Desk<'a> {
+    folders: &'a Folders,
+    now: Timestamp,
+    screen: &'a mut Screen,
+}
+
+impl Desk<'_> {
+    fn rules(&mut self) -> anyhow::Result<RuleSet> {
+        match RuleSet::load(&self.folders.rules) {
+            Ok(rules) => Ok(rules),
+            Err(Refused::Wrong(faults)) => {
+                for fault in faults.iter().filter(|fault| fault.is_error()) {
+                    self.screen.complain(&fault.render(self.screen.is_styled()))?;
+                }
+                Err(Refused::Wrong(faults).into())
+            }
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    fn store(&self) -> anyhow::Result<Store> {
+        Ok(Store::open_existing(&self.folders.database())?)
+    }
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// Whatever stops it; [`Usage`] when it was called wrongly.
+pub fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
+    screen.set_json(cli.json);
+    let now = cli.now.unwrap_or_else(Timestamp::now);
+    let mut desk = Desk { folders: &cli.folders, now, screen };
+    match cli.verb {
+        Verb::Init(args) => init::run(&mut desk, &args),
+        Verb::Scan(args) => scan::run(&mut desk, &args),
+        Verb::Check => check::run(&mut desk),
+        Verb::Explain(args) => explain::run(&mut desk, &args),
+        Verb::Queue(args) => queue::run(&mut desk, &args),
+        Verb::Show(args) => show::run(&mut desk, &args),
+        Verb::Approve(args) => decide::run(&mut desk, Verdict::Approve, &args, None, None),
+        Verb::Reject(args) => decide::run(&mut desk, Verdict::Reject, &args.decision, args.reason.as_deref(), None),
+        Verb::Hold(args) => decide::run(&mut desk, Verdict::Hold, &args.decision, None, args.until.as_deref()),
+        Verb::Reopen(args) => decide::run(&mut desk, Verdict::Reopen, &args, None, None),
+        Verb::Notify(args) => notify::run(&mut desk, &args),
+        Verb::Mails(args) => mails::run(&mut desk, &args),
+        Verb::Status => status::run(&mut desk),
+    }
+}

@@ -1,0 +1,169 @@
+//! `copydesk approve`, `reject`, `hold` and `reopen`.
+
+use super::screen::{WELL, styled};
+use super::{Desk, Exit, Usage};
+use crate::intake;
+use crate::item::{ItemRef, Verdict};
+use crate::record::shown;
+use crate::review::{self, Actor, Request};
+use crate::rules::RuleSet;
+use crate::schedule;
+use crate::store::Store;
+use crate::store::lock::{Lock, LockError};
+use crate::store::write_backs::End;
+use crate::write_back::{self, Outcome};
+use std::time::{Duration, Instant};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The items: a number, or with the version that you looked at, `7@1`
+    #[arg(required = true, value_name = "ID[@VERSION]")]
+    items: Vec<ItemRef>,
+    /// A note that is kept with the decision
+    #[arg(long)]
+    note: Option<String>,
+    /// Decide as this reviewer
+    #[arg(long = "as", value_name = "EMAIL")]
+    reviewer: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RejectArgs {
+    #[command(flatten)]
+    pub(super) decision: Args,
+    /// Why: the key of one of the desk's reasons
+    #[arg(long, value_name = "KEY")]
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct HoldArgs {
+    #[command(flatten)]
+    pub(super) decision: Args,
+    /// Until when: a span like 3d, a date, or RFC 3339
+    #[arg(long, value_name = "WHEN")]
+    pub(super) until: Option<String>,
+}
+
+pub(super) fn run(
+    desk: &mut Desk<'_>,
+    verdict: Verdict,
+    args: &Args,
+    reason: Option<&str>,
+    until: Option<&str>,
+) -> anyhow::Result<Exit> {
+    let rules = desk.rules()?;
+    let now = desk.now;
+    let actor = actor(&rules, args.reviewer.as_deref())?;
+    let zone = match &actor {
+        Actor::Reviewer(reviewer) => reviewer.timezone.clone(),
+        Actor::User(_) => jiff::tz::TimeZone::system(),
+    };
+    let until = until.map(|text| schedule::moment(text, now, &zone)).transpose().map_err(Usage)?;
+    let mut store = desk.store()?;
+    intake::pass_time(&mut store, now)?;
+    let mut exit = Exit::Done;
+    let mut decided = Vec::new();
+    for item in &args.items {
+        // What stands in the file now is what is decided on.
+        if let Some(item) = store.read(|tx| tx.item(item.id))? {
+            intake::look_again(&mut store, &rules, item.record, now)?;
+        }
+        let note = args.note.as_deref();
+        let request = Request { item: *item, verdict, actor: &actor, reason, note, until };
+        match review::decide(&mut store, &rules, &request, now) {
+            Ok(listed) => decided.push(listed),
+            Err(error) => {
+                desk.screen.complain(error.to_string())?;
+                exit = Exit::Wrong;
+            }
+        }
+    }
+    let outcomes = write_back_now(desk, &mut store, &rules)?;
+    let mut lines = Vec::new();
+    for listed in decided {
+        let line = report(&outcomes, listed, now);
+        if desk.screen.is_json() {
+            lines.push(line.item);
+        } else {
+            desk.screen.line(line.text)?;
+        }
+        for trouble in line.troubles {
+            desk.screen.complain(trouble)?;
+            exit = Exit::Wrong;
+        }
+    }
+    if desk.screen.is_json() {
+        desk.screen.json(&lines)?;
+    }
+    Ok(exit)
+}
+
+fn actor<'r>(rules: &'r RuleSet, email: Option<&str>) -> Result<Actor<'r>, Usage> {
+    match email {
+        Some(email) => {
+            let unknown = || Usage(format!("there is no reviewer {} in the rules", shown::line(email, 80)));
+            rules.reviewer(email).map(Actor::Reviewer).ok_or_else(unknown)
+        }
+        None => {
+            let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+            let number = rustix::process::getuid().as_raw();
+            Ok(Actor::User(user.unwrap_or_else(|_| number.to_string())))
+        }
+    }
+}
+
+/// Carries the decisions into their files, unless a running service does.
+fn write_back_now(desk: &mut Desk<'_>, store: &mut Store, rules: &RuleSet) -> anyhow::Result<Vec<Outcome>> {
+    let give_up = Instant::now() + Duration::from_secs(2);
+    loop {
+        match Lock::take(&desk.folders.lock()) {
+            Ok(_lock) => return Ok(write_back::tick(store, rules, desk.now)?),
+            // A pass or another deciding command lets go in a moment, a service does not.
+            Err(LockError::Held(_)) if Instant::now() < give_up => std::thread::sleep(Duration::from_millis(20)),
+            Err(LockError::Held(process)) => {
+                desk.screen.complain(format!("process {process} writes the decision into the file"))?;
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+struct Report {
+    item: crate::report::ItemLine,
+    text: String,
+    troubles: Vec<String>,
+}
+
+fn report(outcomes: &[Outcome], listed: crate::store::items::Listed, now: jiff::Timestamp) -> Report {
+    let item = crate::report::ItemLine::of(listed, now);
+    let hers: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.item == item.id).collect();
+    let written = hers.iter().filter(|o| matches!(&o.end, Some(End::Done(undo)) if !undo.is_empty()));
+    let written: Vec<String> = written.map(|o| shown::line(o.location.as_str(), 100)).collect();
+    let mut text = format!("{}@{} {}", item.id, item.version, styled(WELL, item.status));
+    if let Some(until) = &item.held_until {
+        text.push_str(&format!(" until {until}"));
+    }
+    text.push_str(&format!(": {}", shown::line(item.name(), 70)));
+    if !written.is_empty() {
+        text.push_str(&format!("\n    written to {}", written.join(", ")));
+    }
+    Report { text, troubles: hers.iter().filter_map(|outcome| trouble(outcome)).collect(), item }
+}
+
+/// What went wrong with a write-back, if anything did.
+pub(super) fn trouble(outcome: &Outcome) -> Option<String> {
+    let location = shown::line(outcome.location.as_str(), 100);
+    let item = outcome.item;
+    match (&outcome.end, &outcome.error) {
+        (Some(End::Done(_)), _) => None,
+        (Some(End::Stale(why) | End::Refused(why)), _) => {
+            Some(format!("item {item}: the decision is not written into {location}: {why}"))
+        }
+        (None, error) => {
+            let why = error.as_deref().unwrap_or("it failed");
+            Some(format!("item {item}: the decision stands, and is not yet written into {location}: {why}"))
+        }
+    }
+}

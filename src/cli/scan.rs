@@ -1,0 +1,65 @@
+//! `copydesk scan`: one pass, then one write-back tick.
+
+use super::screen::counted;
+use super::{Desk, Exit, Usage};
+use crate::intake;
+use crate::rules::RuleSet;
+use crate::store::Store;
+use crate::store::lock::Lock;
+use crate::write_back;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Read this folder in place of the path of the one source
+    content: Option<PathBuf>,
+    /// Say what a pass would do, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
+    let mut rules = desk.rules()?;
+    if let Some(content) = &args.content {
+        replace_path(&mut rules, content)?;
+    }
+    let (counts, outcomes) = if args.dry_run {
+        let mut copy = desk.store()?.copy_in_memory()?;
+        (intake::scan(&mut copy, &rules, desk.now)?, Vec::new())
+    } else {
+        let _lock = Lock::take(&desk.folders.lock())?;
+        let mut store = Store::open(&desk.folders.database())?;
+        let counts = intake::scan(&mut store, &rules, desk.now)?;
+        (counts, write_back::tick(&mut store, &rules, desk.now)?)
+    };
+    for outcome in &outcomes {
+        if let Some(trouble) = super::decide::trouble(outcome) {
+            desk.screen.complain(trouble)?;
+        }
+    }
+    if desk.screen.is_json() {
+        desk.screen.json(&counts)?;
+        return Ok(Exit::Done);
+    }
+    let of = [(counts.new, "new"), (counts.changed, "changed"), (counts.rescored, "rescored"), (counts.unchanged, "unchanged")];
+    let of: Vec<String> = of.iter().map(|(n, word)| format!("{n} {word}")).collect();
+    desk.screen.line(format!("{}: {}", counted(counts.records, "record"), of.join(", ")))?;
+    if counts.broken > 0 {
+        desk.screen.line(format!("{} broken: `copydesk status` lists them", counts.broken))?;
+    }
+    desk.screen.line(format!("{} open: `copydesk queue` lists them", counted(counts.queued, "item")))?;
+    Ok(Exit::Done)
+}
+
+fn replace_path(rules: &mut RuleSet, content: &PathBuf) -> Result<(), Usage> {
+    match rules.sources.as_mut_slice() {
+        [one] => {
+            one.path.clone_from(content);
+            Ok(())
+        }
+        sources => {
+            let count = sources.len();
+            Err(Usage(format!("a folder can be named only for a single source, and the rules have {count}")))
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `copydesk show`: one item whole.
+
+use super::screen::{ALARM, FAINT, STRONG, styled};
+use super::{Desk, Exit};
+use crate::item::ItemRef;
+use crate::record::shown;
+use crate::report::{self, ItemPage};
+use crate::review::ReviewError;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The item's number
+    #[arg(value_name = "ID")]
+    item: ItemRef,
+}
+
+pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
+    let mut store = desk.store()?;
+    let page = report::item(&mut store, args.item.id, desk.now)?;
+    let page = page.ok_or(ReviewError::NoItem(args.item.id))?;
+    if desk.screen.is_json() {
+        desk.screen.json(&page)?;
+    } else {
+        print(desk, &page)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn print(desk: &mut Desk<'_>, page: &ItemPage) -> anyhow::Result<()> {
+    let line = &page.line;
+    desk.screen.line(styled(STRONG, shown::line(line.name(), 100)))?;
+    let mut state = format!("{}@{}  {} in {}", line.id, line.version, line.status, line.queue);
+    for (word, time) in [("due", &line.due), ("held until", &line.held_until)] {
+        if let Some(time) = time {
+            state.push_str(&format!(", {word} {time}"));
+        }
+    }
+    desk.screen.line(state)?;
+    for (holds, word) in [(line.overdue, "overdue"), (line.changed_after_approval, "changed after approval")] {
+        if holds {
+            desk.screen.line(styled(ALARM, word))?;
+        }
+    }
+    desk.screen.line("")?;
+    let location = line.location.as_deref().unwrap_or("no file holds it now");
+    desk.screen.line(format!("  {:<18} {}", "location", shown::line(location, 100)))?;
+    desk.screen.line(format!("  {:<18} {}", "identity", shown::line(&line.identity, 100)))?;
+    for (key, value) in page.record.iter() {
+        let (key, value) = (shown::line(key, 18), shown::line(&value.to_string(), 100));
+        desk.screen.line(format!("  {key:<18} {value}"))?;
+    }
+    let score = line.score;
+    let (quality, heat, topic) = (score.quality, score.heat, score.topic);
+    desk.screen.line(format!("\nscore {} = quality {quality} + heat {heat} + topic {topic}", score.total))?;
+    for hit in &page.hits {
+        let why = shown::line(&hit.why, 70);
+        desk.screen.line(format!("  {:>+5}  {why} {}", hit.points, styled(FAINT, format!("({}, {})", hit.rule, hit.at))))?;
+    }
+    desk.screen.line("\nhistory")?;
+    for event in &page.events {
+        let detail = event.detail.as_ref().map(|detail| shown::line(&detail.to_string(), 120)).unwrap_or_default();
+        let (kind, actor) = (&event.kind, shown::line(&event.actor, 40));
+        desk.screen.line(format!("  {}  {}@{}  {kind} by {actor}  {}", event.at, line.id, event.version, styled(FAINT, detail)))?;
+    }
+    Ok(())
+}

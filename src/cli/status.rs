@@ -1,0 +1,77 @@
+//! `copydesk status`: is it well?
+
+use super::screen::{ALARM, FAINT, STRONG, WELL, styled};
+use super::{Desk, Exit};
+use crate::record::shown;
+use crate::report::{self, StatusPage};
+use crate::rules::{Refused, RuleSet};
+
+pub(super) fn run(desk: &mut Desk<'_>) -> anyhow::Result<Exit> {
+    let rules = match RuleSet::load(&desk.folders.rules) {
+        Err(refused @ Refused::NoFolder(_)) => return Err(refused.into()),
+        other => other.map_err(|refused| refused.to_string()),
+    };
+    let mut store = desk.store()?;
+    let page = report::status(&mut store, rules.as_ref().map_err(String::clone), desk.now)?;
+    if desk.screen.is_json() {
+        desk.screen.json(&page)?;
+    } else {
+        print(desk, &page)?;
+    }
+    Ok(if page.ok { Exit::Done } else { Exit::Wrong })
+}
+
+fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
+    let screen = &mut *desk.screen;
+    if page.ok {
+        screen.line(styled(WELL, "all is well"))?;
+    }
+    for problem in &page.problems {
+        screen.line(format!("{} {}", styled(ALARM, "problem:"), shown::line(problem, 300)))?;
+    }
+    screen.line(styled(STRONG, "\nsources"))?;
+    for source in &page.sources {
+        let alarm = if source.alarm.is_some() { styled(ALARM, ", frozen") } else { String::new() };
+        let (name, records, unrouted) = (&source.name, source.records, source.unrouted);
+        screen.line(format!("  {name}: {records} records, {unrouted} in no queue{alarm} {}", styled(FAINT, &source.path)))?;
+    }
+    screen.line(styled(STRONG, "\nqueues"))?;
+    for queue in &page.queues {
+        let counts = [
+            (queue.pending, "pending"),
+            (queue.overdue, "overdue"),
+            (queue.held, "held"),
+            (queue.approved, "approved"),
+            (queue.rejected, "rejected"),
+            (queue.withdrawn, "withdrawn"),
+            (queue.expired, "expired"),
+        ];
+        let counts: Vec<String> =
+            counts.iter().filter(|(n, word)| *n > 0 || *word == "pending").map(|(n, word)| format!("{n} {word}")).collect();
+        screen.line(format!("  {}: {}", queue.name, counts.join(", ")))?;
+    }
+    if !page.broken.is_empty() {
+        screen.line(styled(STRONG, format!("\nbroken records ({})", page.broken.len())))?;
+    }
+    for broken in &page.broken {
+        let location = shown::line(&broken.location, 120);
+        let reason = shown::line(&broken.reason, 200);
+        screen.line(format!("  {location}:{}:{}: {reason} {}", broken.line, broken.column, styled(FAINT, format!("since {}", broken.since))))?;
+    }
+    let (mail, rules) = (&page.mail, &page.rules);
+    let of = |n: usize, word: &str| if n > 0 { format!(", {n} {word}") } else { String::new() };
+    screen.line(format!("\n{} {} sent{}{}", styled(STRONG, "mail"), mail.sent, of(mail.queued, "waiting"), of(mail.failed, "failed")))?;
+    let hash = rules.hash.as_deref().unwrap_or("not loaded");
+    screen.line(format!(
+        "{} {} rules, {} reviewers{} {}",
+        styled(STRONG, "rules"),
+        rules.rules,
+        rules.reviewers,
+        of(rules.warnings, "warnings"),
+        styled(FAINT, hash)
+    ))?;
+    for run in &page.runs {
+        screen.line(format!("{} {}", styled(STRONG, format!("last {}", run.kind)), run.at))?;
+    }
+    Ok(())
+}
