@@ -234,11 +234,11 @@ fn new_opaque_text_and_other_line_ends_are_no_news() {
         });
         lines.collect()
     });
-    let volatile = desk.later("2h").scan();
+    let volatile = desk.later("10m").scan();
     rewrite(&desk, |text| {
         text.replace("\r\n", "\n").replace('\n', "\r\n")
     });
-    let endings = desk.later("2h").scan();
+    let endings = desk.later("10m").scan();
     for scan in [volatile, endings] {
         for (key, count) in [
             ("new", 0),
