@@ -22,7 +22,12 @@ use jiff::Timestamp;
 
 /// The copy desk of a newsroom as a background service, for content that lives in files
 #[derive(Debug, Parser)]
-#[command(name = "copydesk", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "copydesk",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     #[command(flatten)]
     folders: Folders,
@@ -93,7 +98,8 @@ impl Desk<'_> {
             Ok(rules) => Ok(rules),
             Err(Refused::Wrong(faults)) => {
                 for fault in faults.iter().filter(|fault| fault.is_error()) {
-                    self.screen.complain(&fault.render(self.screen.is_styled()))?;
+                    self.screen
+                        .complain(fault.render(self.screen.is_styled()))?;
                 }
                 Err(Refused::Wrong(faults).into())
             }
@@ -113,7 +119,11 @@ impl Desk<'_> {
 pub fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
     screen.set_json(cli.json);
     let now = cli.now.unwrap_or_else(Timestamp::now);
-    let mut desk = Desk { folders: &cli.folders, now, screen };
+    let mut desk = Desk {
+        folders: &cli.folders,
+        now,
+        screen,
+    };
     match cli.verb {
         Verb::Init(args) => init::run(&mut desk, &args),
         Verb::Scan(args) => scan::run(&mut desk, &args),
@@ -122,8 +132,20 @@ pub fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
         Verb::Queue(args) => queue::run(&mut desk, &args),
         Verb::Show(args) => show::run(&mut desk, &args),
         Verb::Approve(args) => decide::run(&mut desk, Verdict::Approve, &args, None, None),
-        Verb::Reject(args) => decide::run(&mut desk, Verdict::Reject, &args.decision, args.reason.as_deref(), None),
-        Verb::Hold(args) => decide::run(&mut desk, Verdict::Hold, &args.decision, None, args.until.as_deref()),
+        Verb::Reject(args) => decide::run(
+            &mut desk,
+            Verdict::Reject,
+            &args.decision,
+            args.reason.as_deref(),
+            None,
+        ),
+        Verb::Hold(args) => decide::run(
+            &mut desk,
+            Verdict::Hold,
+            &args.decision,
+            None,
+            args.until.as_deref(),
+        ),
         Verb::Reopen(args) => decide::run(&mut desk, Verdict::Reopen, &args, None, None),
         Verb::Notify(args) => notify::run(&mut desk, &args),
         Verb::Mails(args) => mails::run(&mut desk, &args),

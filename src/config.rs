@@ -7,10 +7,22 @@ use std::path::PathBuf;
 #[derive(Args, Clone, Debug)]
 pub struct Folders {
     /// The folder of rule files, which editors write
-    #[arg(long, value_name = "DIR", env = "COPYDESK_RULES", default_value = "rules", global = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "COPYDESK_RULES",
+        default_value = "rules",
+        global = true
+    )]
     pub rules: PathBuf,
     /// The folder of the database and of unsent mail, which copydesk writes
-    #[arg(long, value_name = "DIR", env = "COPYDESK_STATE", default_value = "state", global = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "COPYDESK_STATE",
+        default_value = "state",
+        global = true
+    )]
     pub state: PathBuf,
 }
 

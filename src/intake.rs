@@ -79,12 +79,27 @@ pub fn scan(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<Counts
             records += readable;
             broken += unreadable;
         }
-        let (new, changed) = (tally.new.len(), tally.changed.difference(&tally.new).count());
+        let (new, changed) = (
+            tally.new.len(),
+            tally.changed.difference(&tally.new).count(),
+        );
         let told: HashSet<_> = tally.new.union(&tally.changed).collect();
-        let rescored = tally.rescored.iter().filter(|id| !told.contains(id)).count();
+        let rescored = tally
+            .rescored
+            .iter()
+            .filter(|id| !told.contains(id))
+            .count();
         let unchanged = records.saturating_sub(new + changed + rescored);
         let queued = usize::try_from(tx.open_count()?).unwrap_or_default();
-        Ok::<_, StoreError>(Counts { records, new, changed, rescored, unchanged, broken, queued })
+        Ok::<_, StoreError>(Counts {
+            records,
+            new,
+            changed,
+            rescored,
+            unchanged,
+            broken,
+            queued,
+        })
     })?;
     let json = serde_json::to_string(&counts).unwrap_or_default();
     store.write(|tx| tx.note_run("scan", rules.hash, &json, now))?;
@@ -95,15 +110,26 @@ pub fn scan(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<Counts
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn look_again(store: &mut Store, rules: &RuleSet, record: i64, now: Timestamp) -> Result<(), StoreError> {
+pub fn look_again(
+    store: &mut Store,
+    rules: &RuleSet,
+    record: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let files = store.read(|tx| {
         let known = tx.record(record)?;
         let files = tx.locations_of(record)?;
         Ok::<_, StoreError>(known.map(|known| (known.source, files)))
     })?;
-    let Some((name, files)) = files else { return Ok(()) };
-    let Some(source) = rules.source(&name) else { return Ok(()) };
-    let Ok(folder) = Folder::open(&source.path) else { return Ok(()) };
+    let Some((name, files)) = files else {
+        return Ok(());
+    };
+    let Some(source) = rules.source(&name) else {
+        return Ok(());
+    };
+    let Ok(folder) = Folder::open(&source.path) else {
+        return Ok(());
+    };
     let mut tally = Tally::default();
     let mut pass = Pass::new(Settling { rules, source, now }, &mut tally);
     for found in files {
@@ -126,7 +152,9 @@ pub fn pass_time(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
     }
     store.write(|tx| {
         for item in tx.items_by_time(now)? {
-            let item = tx.advance(&item, Cause::HoldOver, None, now)?.unwrap_or(item);
+            let item = tx
+                .advance(&item, Cause::HoldOver, None, now)?
+                .unwrap_or(item);
             if item.expires_at.is_some_and(|at| at <= now) {
                 tx.advance(&item, Cause::Expire, None, now)?;
             }
@@ -136,16 +164,27 @@ pub fn pass_time(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
 }
 
 /// Assesses again what was assessed by other rules, or what age has changed.
-fn reassess(store: &mut Store, rules: &RuleSet, now: Timestamp, tally: &mut Tally) -> Result<(), StoreError> {
+fn reassess(
+    store: &mut Store,
+    rules: &RuleSet,
+    now: Timestamp,
+    tally: &mut Tally,
+) -> Result<(), StoreError> {
     let mut after = 0;
     loop {
         let batch = store.read(|tx| tx.stale_assessments(rules.hash, now, after, 200))?;
-        let Some(last) = batch.last() else { return Ok(()) };
+        let Some(last) = batch.last() else {
+            return Ok(());
+        };
         after = *last;
         store.write(|tx| {
             for id in batch {
-                let Some(known) = tx.record(id)? else { continue };
-                let Some(source) = rules.source(&known.source) else { continue };
+                let Some(known) = tx.record(id)? else {
+                    continue;
+                };
+                let Some(source) = rules.source(&known.source) else {
+                    continue;
+                };
                 let (fields, _) = tx.contents(id)?;
                 if (Settling { rules, source, now }).score_again(tx, &known, &fields)? {
                     tally.rescored.insert(id);
@@ -177,10 +216,12 @@ fn withdraw_removed(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Resul
 /// Reads one file. `None` when it is not there.
 fn read(folder: &Folder, source: &Source, location: &Location) -> Option<Reading> {
     match folder.read(location) {
-        Ok(found) => Some(match Record::read(&found.bytes, location.as_str(), source) {
-            Ok(record) => Reading::Record(Box::new(record), Hash::of(&found.bytes), found.stat),
-            Err(broken) => Reading::Broken(broken, Some(found.stat)),
-        }),
+        Ok(found) => Some(
+            match Record::read(&found.bytes, location.as_str(), source) {
+                Ok(record) => Reading::Record(Box::new(record), Hash::of(&found.bytes), found.stat),
+                Err(broken) => Reading::Broken(broken, Some(found.stat)),
+            },
+        ),
         Err(error) if error.is_gone() => None,
         Err(error) => Some(Reading::Broken(Broken::at((1, 1), error.to_string()), None)),
     }

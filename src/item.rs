@@ -131,7 +131,10 @@ impl Cause {
     /// place.
     #[must_use]
     pub fn raises_version(self) -> bool {
-        matches!(self, Self::Approve | Self::Reject | Self::Hold | Self::Reopen | Self::Revised)
+        matches!(
+            self,
+            Self::Approve | Self::Reject | Self::Hold | Self::Reopen | Self::Revised
+        )
     }
 }
 
@@ -180,9 +183,17 @@ impl FromStr for Status {
     type Err = Unknown;
 
     fn from_str(word: &str) -> Result<Self, Unknown> {
-        let all =
-            [Self::Pending, Self::Held, Self::Approved, Self::Rejected, Self::Withdrawn, Self::Expired];
-        all.into_iter().find(|s| s.as_str() == word).ok_or_else(|| Unknown(word.to_owned()))
+        let all = [
+            Self::Pending,
+            Self::Held,
+            Self::Approved,
+            Self::Rejected,
+            Self::Withdrawn,
+            Self::Expired,
+        ];
+        all.into_iter()
+            .find(|s| s.as_str() == word)
+            .ok_or_else(|| Unknown(word.to_owned()))
     }
 }
 
@@ -191,7 +202,9 @@ impl FromStr for Verdict {
 
     fn from_str(word: &str) -> Result<Self, Unknown> {
         let all = [Self::Approve, Self::Reject, Self::Hold, Self::Reopen];
-        all.into_iter().find(|v| v.as_str() == word).ok_or_else(|| Unknown(word.to_owned()))
+        all.into_iter()
+            .find(|v| v.as_str() == word)
+            .ok_or_else(|| Unknown(word.to_owned()))
     }
 }
 
@@ -224,7 +237,10 @@ impl FromStr for ItemRef {
         };
         match (id, version) {
             (Some(id), Some(version)) => Ok(Self { id, version }),
-            _ => Err("an item is named by its number, `7`, or with the version you looked at, `7@1`".into()),
+            _ => Err(
+                "an item is named by its number, `7`, or with the version you looked at, `7@1`"
+                    .into(),
+            ),
         }
     }
 }
@@ -236,8 +252,12 @@ mod tests {
     /// Rows: from; columns: cause. `.` is no move, else the first letter of the new status.
     #[test]
     fn the_table_is_the_design() {
-        use Cause::{Approve, Back, Expire, Gone, Hold, HoldOver, Outside, Reject, Reopen, Revised};
-        let causes = [Approve, Reject, Hold, Reopen, HoldOver, Gone, Back, Outside, Expire, Revised];
+        use Cause::{
+            Approve, Back, Expire, Gone, Hold, HoldOver, Outside, Reject, Reopen, Revised,
+        };
+        let causes = [
+            Approve, Reject, Hold, Reopen, HoldOver, Gone, Back, Outside, Expire, Revised,
+        ];
         for (from, expected) in [
             ("pending", "arh..w.wep"),
             ("held", "arhppw.w.p"),
@@ -249,7 +269,11 @@ mod tests {
             let status: Status = from.parse().unwrap();
             let row: String = causes
                 .iter()
-                .map(|cause| status.after(*cause).map_or('.', |to| to.as_str().chars().next().unwrap()))
+                .map(|cause| {
+                    status
+                        .after(*cause)
+                        .map_or('.', |to| to.as_str().chars().next().unwrap())
+                })
                 .collect();
             assert_eq!(row, expected, "{from}");
         }
@@ -257,8 +281,20 @@ mod tests {
 
     #[test]
     fn an_item_is_named_by_number_and_version() {
-        assert_eq!("7".parse(), Ok(ItemRef { id: 7, version: None }));
-        assert_eq!("7@1".parse(), Ok(ItemRef { id: 7, version: Some(1) }));
+        assert_eq!(
+            "7".parse(),
+            Ok(ItemRef {
+                id: 7,
+                version: None
+            })
+        );
+        assert_eq!(
+            "7@1".parse(),
+            Ok(ItemRef {
+                id: 7,
+                version: Some(1)
+            })
+        );
         for wrong in ["", "x", "7@", "@1", "-7", "0", "7@1@2", "7@x"] {
             assert!(wrong.parse::<ItemRef>().is_err(), "{wrong}");
         }

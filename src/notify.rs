@@ -25,7 +25,7 @@ pub struct Owed<'r> {
     pub reviewer: &'r Reviewer,
     /// What it tells, and why.
     pub due: Due,
-    /// Her address as stored, subject and text.
+    /// The subject of the mail.
     pub subject: String,
     /// The text of the mail.
     pub text: String,
@@ -44,18 +44,41 @@ pub struct Sent {
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn owed<'r>(store: &mut Store, rules: &'r RuleSet, now: Timestamp) -> Result<Vec<Owed<'r>>, StoreError> {
+pub fn owed<'r>(
+    store: &mut Store,
+    rules: &'r RuleSet,
+    now: Timestamp,
+) -> Result<Vec<Owed<'r>>, StoreError> {
     store.read(|tx| {
-        let waiting = waiting(tx, now)?;
+        let mut waiting = waiting(tx, now)?;
+        // A stable sort keeps the order by rank within each queue.
+        waiting.sort_by_key(|item| {
+            rules
+                .queues
+                .iter()
+                .position(|queue| queue.name == item.queue)
+        });
         let broken = tx.broken()?.len();
         let mut owed = Vec::new();
-        for reviewer in rules.reviewers.iter().filter(|reviewer| reviewer.digest.is_some()) {
-            let hers: Vec<&Waiting> = waiting.iter().filter(|w| reviewer.reads(&w.queue)).collect();
+        for reviewer in rules
+            .reviewers
+            .iter()
+            .filter(|reviewer| reviewer.digest.is_some())
+        {
+            let hers: Vec<&Waiting> = waiting
+                .iter()
+                .filter(|w| reviewer.reads(&w.queue))
+                .collect();
             let (told, last) = tx.told(&reviewer.email)?;
             if let Some(due) = digest::due(&hers, &told, last, reviewer.remind, now) {
                 let subject = digest::subject(&due);
                 let text = digest::text(reviewer, &due, &hers, broken, now);
-                owed.push(Owed { reviewer, due, subject, text });
+                owed.push(Owed {
+                    reviewer,
+                    due,
+                    subject,
+                    text,
+                });
             }
         }
         Ok(owed)
@@ -67,12 +90,20 @@ pub fn owed<'r>(store: &mut Store, rules: &'r RuleSet, now: Timestamp) -> Result
 ///
 /// # Errors
 /// [`NotifyError`]; a mail that could not be sent is a row, not an error.
-pub fn tick(store: &mut Store, rules: &RuleSet, outbox: &Outbox, now: Timestamp) -> Result<Sent, NotifyError> {
+pub fn tick(
+    store: &mut Store,
+    rules: &RuleSet,
+    outbox: &Outbox,
+    now: Timestamp,
+) -> Result<Sent, NotifyError> {
     let mut sent = Sent::default();
     deliver(store, outbox, &mut sent, now)?;
     for owed in owed(store, rules, now)? {
         let waits = store.read(|tx| tx.queued_mails())?;
-        if waits.iter().any(|mail| mail.recipient == owed.reviewer.email) {
+        if waits
+            .iter()
+            .any(|mail| mail.recipient == owed.reviewer.email)
+        {
             continue;
         }
         let domain = outbox.from.email.domain();
@@ -90,7 +121,8 @@ pub fn tick(store: &mut Store, rules: &RuleSet, outbox: &Outbox, now: Timestamp)
         store.write(|tx| tx.queue_mail(&mail, now))?;
     }
     deliver(store, outbox, &mut sent, now)?;
-    let counts = serde_json::json!({"sent": sent.sent.len(), "failed": sent.failed.len()}).to_string();
+    let counts =
+        serde_json::json!({"sent": sent.sent.len(), "failed": sent.failed.len()}).to_string();
     store.write(|tx| tx.note_run("notify", rules.hash, &counts, now))?;
     Ok(sent)
 }
@@ -105,7 +137,12 @@ pub struct Outbox {
 }
 
 /// Sends every mail that waits, oldest first.
-fn deliver(store: &mut Store, outbox: &Outbox, sent: &mut Sent, now: Timestamp) -> Result<(), StoreError> {
+fn deliver(
+    store: &mut Store,
+    outbox: &Outbox,
+    sent: &mut Sent,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     for mail in store.read(|tx| tx.queued_mails())? {
         match land(&outbox.folder, mail.id, &mail.recipient, &mail.bytes) {
             Ok(path) => {
@@ -114,7 +151,10 @@ fn deliver(store: &mut Store, outbox: &Outbox, sent: &mut Sent, now: Timestamp) 
                 sent.sent.push((mail.recipient, path));
             }
             Err(error) => {
-                let answer = format!("it cannot be written to {}: {error}", outbox.folder.display());
+                let answer = format!(
+                    "it cannot be written to {}: {error}",
+                    outbox.folder.display()
+                );
                 store.write(|tx| tx.mail_failed(mail.id, &answer))?;
                 sent.failed.retain(|(to, _)| *to != mail.recipient);
                 sent.failed.push((mail.recipient, answer));
@@ -128,8 +168,17 @@ fn deliver(store: &mut Store, outbox: &Outbox, sent: &mut Sent, now: Timestamp) 
 /// once.
 fn land(folder: &Path, id: i64, recipient: &str, bytes: &[u8]) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "@.-_+".contains(c) { c } else { '_' };
-    let path = folder.join(format!("{id:06}-{}.eml", recipient.chars().map(safe).collect::<String>()));
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || "@.-_+".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    let path = folder.join(format!(
+        "{id:06}-{}.eml",
+        recipient.chars().map(safe).collect::<String>()
+    ));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
@@ -138,9 +187,20 @@ fn land(folder: &Path, id: i64, recipient: &str, bytes: &[u8]) -> std::io::Resul
     Ok(path)
 }
 
-fn message(from: &Mailbox, owed: &Owed<'_>, message_id: &str, now: Timestamp) -> Result<Message, NotifyError> {
-    let failed = |error: &dyn std::fmt::Display| NotifyError::Message(owed.reviewer.email.clone(), error.to_string());
-    let address = owed.reviewer.email.parse().map_err(|error| failed(&error))?;
+fn message(
+    from: &Mailbox,
+    owed: &Owed<'_>,
+    message_id: &str,
+    now: Timestamp,
+) -> Result<Message, NotifyError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        NotifyError::Message(owed.reviewer.email.clone(), error.to_string())
+    };
+    let address = owed
+        .reviewer
+        .email
+        .parse()
+        .map_err(|error| failed(&error))?;
     let name = crate::record::shown::line(&owed.reviewer.name, 80);
     Message::builder()
         .from(from.clone())
@@ -189,7 +249,10 @@ fn waiting(tx: &Tx<'_>, now: Timestamp) -> Result<Vec<Waiting>, StoreError> {
             changed_after_approval: listed.item.changed_after_approval,
             arrived_at: listed.item.arrived_at,
             due_at: listed.item.due_at,
-            title: listed.title.or_else(|| listed.location.map(|l| l.to_string())).unwrap_or(listed.identity),
+            title: listed
+                .title
+                .or_else(|| listed.location.map(|l| l.to_string()))
+                .unwrap_or(listed.identity),
             provider: provider(&fields),
             topics: topics(&fields),
             published_at: crate::record::published_at(&fields),
@@ -201,7 +264,10 @@ fn waiting(tx: &Tx<'_>, now: Timestamp) -> Result<Vec<Waiting>, StoreError> {
 }
 
 fn provider(fields: &Map) -> Option<String> {
-    match (crate::record::provider(fields), crate::record::domain(fields)) {
+    match (
+        crate::record::provider(fields),
+        crate::record::domain(fields),
+    ) {
         (Some(name), Some(domain)) if name.to_lowercase() == domain => Some(domain),
         (Some(name), Some(domain)) => Some(format!("{name} ({domain})")),
         (name, domain) => name.map(str::to_owned).or(domain),
@@ -209,8 +275,13 @@ fn provider(fields: &Map) -> Option<String> {
 }
 
 fn topics(fields: &Map) -> Vec<String> {
-    let list = fields.get("topics").and_then(|topics| topics.as_list()).unwrap_or_default();
-    list.iter().filter_map(|topic| topic.as_text().map(str::to_owned)).collect()
+    let list = fields
+        .get("topics")
+        .and_then(|topics| topics.as_list())
+        .unwrap_or_default();
+    list.iter()
+        .filter_map(|topic| topic.as_text().map(str::to_owned))
+        .collect()
 }
 
 /// The two hits that weigh most.

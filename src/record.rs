@@ -38,7 +38,9 @@ impl Hash {
 impl fmt::Debug for Hash {
     /// The first 12 hexadecimal digits, enough to tell versions apart by eye.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..6].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0[..6]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -78,7 +80,11 @@ impl Broken {
     #[must_use]
     pub fn at((line, column): (usize, usize), reason: String) -> Self {
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        Self { line: number(line), column: number(column), reason }
+        Self {
+            line: number(line),
+            column: number(column),
+            reason,
+        }
     }
 }
 
@@ -132,7 +138,9 @@ impl Record {
         }
         let body = parts.body();
         Ok(Self {
-            identity: source.identity_of(&fields).unwrap_or_else(|| path.to_owned()),
+            identity: source
+                .identity_of(&fields)
+                .unwrap_or_else(|| path.to_owned()),
             revision: revision(&fields, body, &source.classes),
             signal: signal(&fields, &source.classes),
             fields,
@@ -152,7 +160,10 @@ impl Record {
 /// A top-level field's text, if it is text and not blank.
 #[must_use]
 pub fn text<'f>(fields: &'f Map, key: &str) -> Option<&'f str> {
-    fields.get(key).and_then(Value::as_text).filter(|text| !text.trim().is_empty())
+    fields
+        .get(key)
+        .and_then(Value::as_text)
+        .filter(|text| !text.trim().is_empty())
 }
 
 /// The provider's name, if the record has one.
@@ -164,8 +175,15 @@ pub fn provider(fields: &Map) -> Option<&str> {
 /// The provider's domain in lower case and without `www.`, if the record has one.
 #[must_use]
 pub fn domain(fields: &Map) -> Option<String> {
-    let domain = text(fields.get("provider")?.as_map()?, "domain")?.trim().to_lowercase();
-    Some(domain.strip_prefix("www.").map(str::to_owned).unwrap_or(domain))
+    let domain = text(fields.get("provider")?.as_map()?, "domain")?
+        .trim()
+        .to_lowercase();
+    Some(
+        domain
+            .strip_prefix("www.")
+            .map(str::to_owned)
+            .unwrap_or(domain),
+    )
 }
 
 /// When the record says that it was published: RFC 3339, or a date, read as its start in UTC.
@@ -197,7 +215,10 @@ pub fn signal(fields: &Map, classes: &Classes) -> Hash {
 
 /// The order of keys is formatting, so keys are hashed in their own order.
 fn hash_class(hasher: &mut blake3::Hasher, fields: &Map, classes: &Classes, class: Class) {
-    let mut chosen: Vec<_> = fields.iter().filter(|(key, _)| classes.of(key) == class).collect();
+    let mut chosen: Vec<_> = fields
+        .iter()
+        .filter(|(key, _)| classes.of(key) == class)
+        .collect();
     chosen.sort_unstable_by_key(|(key, _)| *key);
     hash_entries(hasher, &chosen);
 }
@@ -236,7 +257,9 @@ fn hash_text(hasher: &mut blake3::Hasher, text: &str) {
 }
 
 fn hash_length(hasher: &mut blake3::Hasher, kind: u8, length: usize) {
-    hasher.update(&[kind]).update(&(length as u64).to_le_bytes());
+    hasher
+        .update(&[kind])
+        .update(&(length as u64).to_le_bytes());
 }
 
 fn lines_by_lf(text: &str) -> std::borrow::Cow<'_, str> {
@@ -261,9 +284,7 @@ pub(crate) fn split(bytes: &[u8]) -> Result<Parts<'_>, Broken> {
             _ => broken(line, column, "not UTF-8"),
         }
     })?;
-    let at = |offset: usize, reason: String| {
-        Broken::at(yaml::place(text, offset), reason)
-    };
+    let at = |offset: usize, reason: String| Broken::at(yaml::place(text, offset), reason);
     if let Some(nul) = text.find('\0') {
         return Err(at(nul, "a NUL byte".into()));
     }
@@ -274,10 +295,14 @@ pub(crate) fn split(bytes: &[u8]) -> Result<Parts<'_>, Broken> {
     let mut lines = Lines { text, at: start };
     let first = lines.next().unwrap_or(start..start);
     if text[first.clone()].trim_end() != "---" {
-        return Err(at(start, match text[first].trim_end() {
-            "+++" => "TOML front matter (`+++`) is not read; write YAML between `---` lines",
-            _ => "no front matter: the first line must be `---`",
-        }.into()));
+        return Err(at(
+            start,
+            match text[first].trim_end() {
+                "+++" => "TOML front matter (`+++`) is not read; write YAML between `---` lines",
+                _ => "no front matter: the first line must be `---`",
+            }
+            .into(),
+        ));
     }
     let front_start = lines.at;
     let close = lines
@@ -291,9 +316,17 @@ pub(crate) fn split(bytes: &[u8]) -> Result<Parts<'_>, Broken> {
         .map_err(|fault| at(front.start + fault.at, fault.message))?
         .ok_or_else(|| at(front.start, "the front matter holds no key".into()))?;
     match tree.as_map() {
-        None => Err(at(front.start + tree.span.start, "the front matter is no mapping of keys".into())),
+        None => Err(at(
+            front.start + tree.span.start,
+            "the front matter is no mapping of keys".into(),
+        )),
         Some([]) => Err(at(front.start, "the front matter holds no key".into())),
-        Some(_) => Ok(Parts { text, front, body: lines.at..text.len(), tree }),
+        Some(_) => Ok(Parts {
+            text,
+            front,
+            body: lines.at..text.len(),
+            tree,
+        }),
     }
 }
 

@@ -78,7 +78,10 @@ impl ItemLine {
     /// The title, or else where it stands.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.title.as_deref().or(self.location.as_deref()).unwrap_or(&self.identity)
+        self.title
+            .as_deref()
+            .or(self.location.as_deref())
+            .unwrap_or(&self.identity)
     }
 }
 
@@ -138,8 +141,20 @@ pub struct DecisionLine {
 
 impl From<Event> for EventLine {
     fn from(event: Event) -> Self {
-        let Event { kind, version, actor, detail, at } = event;
-        Self { kind, at: rfc3339(at), actor, version, detail }
+        let Event {
+            kind,
+            version,
+            actor,
+            detail,
+            at,
+        } = event;
+        Self {
+            kind,
+            at: rfc3339(at),
+            actor,
+            version,
+            detail,
+        }
     }
 }
 
@@ -162,12 +177,24 @@ impl From<Decided> for DecisionLine {
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn waiting(store: &mut Store, rules: &RuleSet, queue: Option<&str>, now: Timestamp) -> Result<Vec<ItemLine>, StoreError> {
+pub fn waiting(
+    store: &mut Store,
+    rules: &RuleSet,
+    queue: Option<&str>,
+    now: Timestamp,
+) -> Result<Vec<ItemLine>, StoreError> {
     let items = store.read(|tx| tx.open_items())?;
-    let items = items.into_iter().filter(|listed| queue.is_none_or(|queue| listed.item.queue == queue));
+    let items = items
+        .into_iter()
+        .filter(|listed| queue.is_none_or(|queue| listed.item.queue == queue));
     let mut lines: Vec<ItemLine> = items.map(|listed| ItemLine::of(listed, now)).collect();
     // A stable sort keeps the order by rank within each queue.
-    lines.sort_by_key(|line| rules.queues.iter().position(|queue| queue.name == line.queue));
+    lines.sort_by_key(|line| {
+        rules
+            .queues
+            .iter()
+            .position(|queue| queue.name == line.queue)
+    });
     Ok(lines)
 }
 
@@ -177,16 +204,25 @@ pub fn waiting(store: &mut Store, rules: &RuleSet, queue: Option<&str>, now: Tim
 /// [`StoreError`].
 pub fn item(store: &mut Store, id: i64, now: Timestamp) -> Result<Option<ItemPage>, StoreError> {
     store.read(|tx| {
-        let Some(listed) = tx.listed(id)? else { return Ok(None) };
+        let Some(listed) = tx.listed(id)? else {
+            return Ok(None);
+        };
         let record = listed.item.record;
         let (mut fields, body) = tx.contents(record)?;
         if let Some(known) = tx.record(record)? {
             fields.set("published", Value::Bool(known.published));
         }
         Ok(Some(ItemPage {
-            hits: tx.assessment(record)?.map(|assessed| assessed.hits).unwrap_or_default(),
+            hits: tx
+                .assessment(record)?
+                .map(|assessed| assessed.hits)
+                .unwrap_or_default(),
             events: tx.events(id)?.into_iter().map(EventLine::from).collect(),
-            decisions: tx.decisions(id)?.into_iter().map(DecisionLine::from).collect(),
+            decisions: tx
+                .decisions(id)?
+                .into_iter()
+                .map(DecisionLine::from)
+                .collect(),
             line: ItemLine::of(listed, now),
             record: fields,
             body,
@@ -311,7 +347,11 @@ pub struct RunLine {
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn status(store: &mut Store, rules: Result<&RuleSet, String>, now: Timestamp) -> Result<StatusPage, StoreError> {
+pub fn status(
+    store: &mut Store,
+    rules: Result<&RuleSet, String>,
+    now: Timestamp,
+) -> Result<StatusPage, StoreError> {
     let mut problems = Vec::new();
     if let Err(error) = &rules {
         problems.push(format!("{error}: `copydesk check` says what and where"));
@@ -402,7 +442,14 @@ fn source_line(
         _ => {}
     }
     let path = source.path.display().to_string();
-    SourceLine { name: source.name.clone(), path, records, unrouted, writable, alarm }
+    SourceLine {
+        name: source.name.clone(),
+        path,
+        records,
+        unrouted,
+        writable,
+        alarm,
+    }
 }
 
 fn queue_lines(
@@ -410,14 +457,31 @@ fn queue_lines(
     rules: Option<&RuleSet>,
     now: Timestamp,
 ) -> Result<Vec<QueueLine>, StoreError> {
-    let names = rules.map(|rules| rules.queues.iter().map(|queue| queue.name.clone()).collect::<Vec<_>>());
-    let mut lines: Vec<QueueLine> =
-        names.unwrap_or_default().into_iter().map(|name| QueueLine { name, ..QueueLine::default() }).collect();
+    let names = rules.map(|rules| {
+        rules
+            .queues
+            .iter()
+            .map(|queue| queue.name.clone())
+            .collect::<Vec<_>>()
+    });
+    let mut lines: Vec<QueueLine> = names
+        .unwrap_or_default()
+        .into_iter()
+        .map(|name| QueueLine {
+            name,
+            ..QueueLine::default()
+        })
+        .collect();
     for (queue, status, count) in tx.item_counts()? {
         if !lines.iter().any(|line| line.name == queue) {
-            lines.push(QueueLine { name: queue.clone(), ..QueueLine::default() });
+            lines.push(QueueLine {
+                name: queue.clone(),
+                ..QueueLine::default()
+            });
         }
-        let Some(line) = lines.iter_mut().find(|line| line.name == queue) else { continue };
+        let Some(line) = lines.iter_mut().find(|line| line.name == queue) else {
+            continue;
+        };
         match status.as_str() {
             "pending" => line.pending = count,
             "held" => line.held = count,
@@ -427,7 +491,11 @@ fn queue_lines(
             _ => line.expired = count,
         }
     }
-    for listed in tx.open_items()?.iter().filter(|listed| listed.item.is_overdue(now)) {
+    for listed in tx
+        .open_items()?
+        .iter()
+        .filter(|listed| listed.item.is_overdue(now))
+    {
         if let Some(line) = lines.iter_mut().find(|line| line.name == listed.item.queue) {
             line.overdue += 1;
         }

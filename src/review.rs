@@ -48,19 +48,37 @@ impl Actor<'_> {
 ///
 /// # Errors
 /// [`ReviewError`]; nothing was done then.
-pub fn decide(store: &mut Store, rules: &RuleSet, request: &Request<'_>, now: Timestamp) -> Result<Listed, ReviewError> {
+pub fn decide(
+    store: &mut Store,
+    rules: &RuleSet,
+    request: &Request<'_>,
+    now: Timestamp,
+) -> Result<Listed, ReviewError> {
     let id = request.item.id;
     if let Some(reason) = request.reason {
         if request.verdict != Verdict::Reject {
             return Err(ReviewError::ReasonWithoutReject(request.verdict));
         }
         if !rules.desk.reject_reasons.contains_key(reason) {
-            let known = rules.desk.reject_reasons.keys().cloned().collect::<Vec<_>>().join(", ");
-            return Err(ReviewError::NoReason { reason: reason.to_owned(), known });
+            let known = rules
+                .desk
+                .reject_reasons
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(ReviewError::NoReason {
+                reason: reason.to_owned(),
+                known,
+            });
         }
     }
     let until = match request.verdict {
-        Verdict::Hold => Some(request.until.unwrap_or(now + SignedDuration::from_hours(24))),
+        Verdict::Hold => Some(
+            request
+                .until
+                .unwrap_or(now + SignedDuration::from_hours(24)),
+        ),
         _ => None,
     };
     if let Some(until) = until.filter(|until| *until <= now) {
@@ -72,7 +90,9 @@ pub fn decide(store: &mut Store, rules: &RuleSet, request: &Request<'_>, now: Ti
         if let Actor::Reviewer(reviewer) = request.actor {
             may(reviewer, &listed.item, request.verdict)?;
         }
-        let writes = rules.source(&listed.source).is_some_and(|source| source.write);
+        let writes = rules
+            .source(&listed.source)
+            .is_some_and(|source| source.write);
         let gone = listed.location.is_none();
         if gone && request.verdict == Verdict::Reopen {
             return Err(ReviewError::Gone(id));
@@ -93,9 +113,18 @@ pub fn decide(store: &mut Store, rules: &RuleSet, request: &Request<'_>, now: Ti
             Answer::NoItem => Err(ReviewError::NoItem(id)),
             Answer::Stale(item) => {
                 let asked = request.item.version.unwrap_or_default();
-                Err(ReviewError::Stale { id, asked, stands: item.version, since: since(tx, &item, asked)? })
+                Err(ReviewError::Stale {
+                    id,
+                    asked,
+                    stands: item.version,
+                    since: since(tx, &item, asked)?,
+                })
             }
-            Answer::NotNow(item) => Err(ReviewError::NotNow { id, status: item.status, verdict: request.verdict }),
+            Answer::NotNow(item) => Err(ReviewError::NotNow {
+                id,
+                status: item.status,
+                verdict: request.verdict,
+            }),
         }
     })
 }
@@ -103,10 +132,17 @@ pub fn decide(store: &mut Store, rules: &RuleSet, request: &Request<'_>, now: Ti
 fn may(reviewer: &Reviewer, item: &Item, verdict: Verdict) -> Result<(), ReviewError> {
     if !reviewer.may_decide_in(&item.queue) {
         let (email, queue) = (reviewer.email.clone(), item.queue.clone());
-        return Err(ReviewError::NotHers { email, queue, id: item.id });
+        return Err(ReviewError::NotHers {
+            email,
+            queue,
+            id: item.id,
+        });
     }
     if verdict == Verdict::Reopen && item.status.is_decided() && reviewer.role != Role::Editor {
-        return Err(ReviewError::EditorsOnly { email: reviewer.email.clone(), id: item.id });
+        return Err(ReviewError::EditorsOnly {
+            email: reviewer.email.clone(),
+            id: item.id,
+        });
     }
     Ok(())
 }
@@ -114,18 +150,38 @@ fn may(reviewer: &Reviewer, item: &Item, verdict: Verdict) -> Result<(), ReviewE
 /// What happened to an item since a version, a line each, for people.
 fn since(tx: &crate::store::Tx<'_>, item: &Item, version: i64) -> Result<Vec<String>, StoreError> {
     let mut lines = Vec::new();
-    for event in tx.events(item.id)?.iter().filter(|event| event.version > version) {
+    for event in tx
+        .events(item.id)?
+        .iter()
+        .filter(|event| event.version > version && event.kind != "written")
+    {
         let at = crate::schedule::rfc3339(event.at);
-        let changed = event.detail.as_ref().and_then(|d| d.get("changed")).and_then(|c| c.as_array());
+        let changed = event
+            .detail
+            .as_ref()
+            .and_then(|d| d.get("changed"))
+            .and_then(|c| c.as_array());
         let Some(changed) = changed else {
             lines.push(format!("{at}  {} by {}", event.kind, event.actor));
             continue;
         };
         lines.push(format!("{at}  the story changed"));
         for change in changed {
-            let text = |key: &str| change.get(key).and_then(|v| v.as_str()).map_or("nothing".into(), |t| format!("\"{t}\""));
-            let field = change.get("field").and_then(|v| v.as_str()).unwrap_or_default();
-            lines.push(format!("    {field}: {} became {}", text("before"), text("after")));
+            let text = |key: &str| {
+                change
+                    .get(key)
+                    .and_then(|v| v.as_str())
+                    .map_or("nothing".into(), |t| format!("\"{t}\""))
+            };
+            let field = change
+                .get("field")
+                .and_then(|v| v.as_str())
+                .unwrap_or_default();
+            lines.push(format!(
+                "    {field}: {} became {}",
+                text("before"),
+                text("after")
+            ));
         }
     }
     Ok(lines)

@@ -274,12 +274,17 @@ impl Default for Desk {
             ("other", "Other"),
         ];
         Self {
-            reject_reasons: reasons.map(|(key, text)| (key.to_owned(), text.to_owned())).into(),
+            reject_reasons: reasons
+                .map(|(key, text)| (key.to_owned(), text.to_owned()))
+                .into(),
             escalate: (days(1), days(3)),
             link_threshold: 120,
             pictures: "show",
             retention: (days(2 * 365), days(90)),
-            reassert: Reassert { per_day: 24, per_10_minutes: 3 },
+            reassert: Reassert {
+                per_day: 24,
+                per_10_minutes: 3,
+            },
         }
     }
 }
@@ -308,7 +313,9 @@ impl RuleSet {
     /// The reviewer with that address.
     #[must_use]
     pub fn reviewer(&self, email: &str) -> Option<&Reviewer> {
-        self.reviewers.iter().find(|reviewer| reviewer.email.eq_ignore_ascii_case(email))
+        self.reviewers
+            .iter()
+            .find(|reviewer| reviewer.email.eq_ignore_ascii_case(email))
     }
 }
 
@@ -316,7 +323,9 @@ impl RuleSet {
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// There is no such folder.
-    #[error("there is no rules folder at `{0}`: `copydesk init` makes one, --rules DIR names another")]
+    #[error(
+        "there is no rules folder at `{0}`: `copydesk init` makes one, --rules DIR names another"
+    )]
     NoFolder(String),
     /// The folder cannot be read.
     #[error("the rules in `{0}` cannot be read: {1}")]
@@ -328,5 +337,9 @@ pub enum Refused {
 
 fn errors(diagnostics: &[Diagnostic]) -> String {
     let count = diagnostics.iter().filter(|d| d.is_error()).count();
-    if count == 1 { "1 error".to_owned() } else { format!("{count} errors") }
+    if count == 1 {
+        "1 error".to_owned()
+    } else {
+        format!("{count} errors")
+    }
 }

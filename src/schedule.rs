@@ -9,7 +9,9 @@ use jiff::{SignedDuration, Timestamp, civil};
 /// # Errors
 /// What to write instead.
 pub fn span(text: &str) -> Result<SignedDuration, String> {
-    let mend = || format!("`{text}` is no span of time; write a number and m, h, d, w or y, like 36h or 3d");
+    let mend = || {
+        format!("`{text}` is no span of time; write a number and m, h, d, w or y, like 36h or 3d")
+    };
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
@@ -21,8 +23,16 @@ pub fn span(text: &str) -> Result<SignedDuration, String> {
         "y" => 365 * 24,
         _ => return Err(mend()),
     };
-    let number: i64 = number.parse().ok().filter(|n| (1..=100_000).contains(n)).ok_or_else(mend)?;
-    Ok(if hours == 0 { SignedDuration::from_mins(number) } else { SignedDuration::from_hours(number * hours) })
+    let number: i64 = number
+        .parse()
+        .ok()
+        .filter(|n| (1..=100_000).contains(n))
+        .ok_or_else(mend)?;
+    Ok(if hours == 0 {
+        SignedDuration::from_mins(number)
+    } else {
+        SignedDuration::from_hours(number * hours)
+    })
 }
 
 /// Reads a moment after `now`: a span from now, a date (its start in `zone`), or RFC 3339.
@@ -48,14 +58,20 @@ pub fn rfc3339(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// How long something lasts or lasted, in its largest unit: `5m`, `3h`, `2d`.
+/// How long something lasts or lasted, rounded, in the unit that says it best: `5m`, `3h`, `2d`,
+/// `5y`.
 #[must_use]
 pub fn rough(span: SignedDuration) -> String {
-    let minutes = span.as_mins().abs();
+    const HOUR: i64 = 60;
+    const DAY: i64 = 24 * HOUR;
+    const YEAR: i64 = 365 * DAY;
+    let minutes = (span.as_secs().abs() + 30) / 60;
+    let rounded = |unit: i64| (minutes + unit / 2) / unit;
     match minutes {
-        0..60 => format!("{minutes}m"),
-        60..2_880 => format!("{}h", minutes / 60),
-        _ => format!("{}d", minutes / 1_440),
+        0..HOUR => format!("{minutes}m"),
+        _ if rounded(HOUR) < 48 => format!("{}h", rounded(HOUR)),
+        _ if rounded(DAY) < 2 * 365 => format!("{}d", rounded(DAY)),
+        _ => format!("{}y", rounded(YEAR)),
     }
 }
 
@@ -65,10 +81,27 @@ mod tests {
 
     #[test]
     fn spans_and_moments_are_read_as_people_write_them() {
-        for (text, hours) in [("2h", 2), ("1d", 24), ("36h", 36), ("2w", 336), ("1y", 8_760), ("3 d", 72)] {
+        for (text, hours) in [
+            ("2h", 2),
+            ("1d", 24),
+            ("36h", 36),
+            ("2w", 336),
+            ("1y", 8_760),
+            ("3 d", 72),
+        ] {
             assert_eq!(span(text), Ok(SignedDuration::from_hours(hours)), "{text}");
         }
-        for wrong in ["", "3", "d", "-1d", "0h", "3x", "1.5h", "3 days", "99999999999d"] {
+        for wrong in [
+            "",
+            "3",
+            "d",
+            "-1d",
+            "0h",
+            "3x",
+            "1.5h",
+            "3 days",
+            "99999999999d",
+        ] {
             assert!(span(wrong).is_err(), "{wrong}");
         }
         let now: Timestamp = "2026-03-01T09:30:00Z".parse().unwrap();
@@ -78,8 +111,26 @@ mod tests {
             ("2026-03-05", "2026-03-04T23:00:00Z"),
             ("2026-03-05T10:00:00+02:00", "2026-03-05T08:00:00Z"),
         ] {
-            assert_eq!(moment(text, now, &paris).map(rfc3339), Ok(expected.into()), "{text}");
+            assert_eq!(
+                moment(text, now, &paris).map(rfc3339),
+                Ok(expected.into()),
+                "{text}"
+            );
         }
-        assert!(moment("tomorrow", now, &paris).unwrap_err().contains("write a span"));
+        for (seconds, expected) in [
+            (20, "0m"),
+            (59 * 60, "59m"),
+            (4 * 3600 - 1, "4h"),
+            (47 * 3600, "47h"),
+            (2 * 86_400 - 1, "2d"),
+            (2_006 * 86_400, "5y"),
+        ] {
+            assert_eq!(rough(SignedDuration::from_secs(seconds)), expected);
+        }
+        assert!(
+            moment("tomorrow", now, &paris)
+                .unwrap_err()
+                .contains("write a span")
+        );
     }
 }

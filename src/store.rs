@@ -46,9 +46,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let named = |error| StoreError::Open { path: path.to_owned(), error };
+        let named = |error| StoreError::Open {
+            path: path.to_owned(),
+            error,
+        };
         if let Some(folder) = path.parent() {
-            let failed = |error| StoreError::Folder { path: folder.to_owned(), error };
+            let failed = |error| StoreError::Folder {
+                path: folder.to_owned(),
+                error,
+            };
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
         Self::set_up(Connection::open(path).map_err(named)?, path)
@@ -59,7 +65,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
-        if path.exists() { Self::open(path) } else { Self::in_memory() }
+        if path.exists() {
+            Self::open(path)
+        } else {
+            Self::in_memory()
+        }
     }
 
     /// An empty database that is kept nowhere.
@@ -69,7 +79,10 @@ impl Store {
     pub fn in_memory() -> Result<Self, StoreError> {
         let memory = Path::new(":memory:");
         let connection = Connection::open_in_memory_with_flags(OpenFlags::default());
-        let named = |error| StoreError::Open { path: memory.to_owned(), error };
+        let named = |error| StoreError::Open {
+            path: memory.to_owned(),
+            error,
+        };
         Self::set_up(connection.map_err(named)?, memory)
     }
 
@@ -90,7 +103,10 @@ impl Store {
         if version < LEAST_SQLITE {
             return Err(StoreError::OldSqlite(rusqlite::version().to_owned()));
         }
-        let named = |error| StoreError::Open { path: path.to_owned(), error };
+        let named = |error| StoreError::Open {
+            path: path.to_owned(),
+            error,
+        };
         let settings = || -> rusqlite::Result<()> {
             connection.busy_timeout(Duration::from_secs(10))?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -112,34 +128,60 @@ impl Store {
         if self.version()? == Some(known) {
             return Ok(());
         }
-        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        tx.execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT")?;
+        let tx = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch(
+            "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT",
+        )?;
         // Asked again: another process may have migrated while this one waited for the lock.
-        let found: i64 = tx.query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))?;
+        let found: i64 = tx.query_row(
+            "SELECT coalesce(max(version), 0) FROM schema_version",
+            [],
+            |row| row.get(0),
+        )?;
         if found > known {
-            return Err(StoreError::Newer { path: path.to_owned(), found, known });
+            return Err(StoreError::Newer {
+                path: path.to_owned(),
+                found,
+                known,
+            });
         }
-        for (version, sql) in (1i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
+        for (version, sql) in (1i64..)
+            .zip(MIGRATIONS)
+            .filter(|(version, _)| *version > found)
+        {
             tx.execute_batch(sql)?;
-            tx.execute("INSERT INTO schema_version (version) VALUES (?1)", [version])?;
+            tx.execute(
+                "INSERT INTO schema_version (version) VALUES (?1)",
+                [version],
+            )?;
         }
         Ok(tx.commit()?)
     }
 
     fn version(&self) -> Result<Option<i64>, StoreError> {
-        let table = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'";
+        let table =
+            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'";
         let exists: i64 = self.connection.query_row(table, [], |row| row.get(0))?;
         if exists == 0 {
             return Ok(None);
         }
-        Ok(self.connection.query_row("SELECT max(version) FROM schema_version", [], |row| row.get(0))?)
+        Ok(self
+            .connection
+            .query_row("SELECT max(version) FROM schema_version", [], |row| {
+                row.get(0)
+            })?)
     }
 
     /// Reads at one moment.
     ///
     /// # Errors
     /// What `work` returns, or [`StoreError`].
-    pub fn read<T, E: From<StoreError>>(&mut self, work: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
+    pub fn read<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let tx = self.connection.transaction().map_err(StoreError::from)?;
         work(&Tx(tx))
     }
@@ -148,8 +190,13 @@ impl Store {
     ///
     /// # Errors
     /// What `work` returns, or [`StoreError`].
-    pub fn write<T, E: From<StoreError>>(&mut self, work: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
-        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+    pub fn write<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let tx = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate);
         let tx = Tx(tx.map_err(StoreError::from)?);
         let done = work(&tx)?;
         tx.0.commit().map_err(StoreError::from)?;
@@ -162,10 +209,18 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn note_run(&self, kind: &str, rules: Hash, counts: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub fn note_run(
+        &self,
+        kind: &str,
+        rules: Hash,
+        counts: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let sql = "INSERT INTO runs (kind, at, rules, counts) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT (kind) DO UPDATE SET at = excluded.at, rules = excluded.rules, counts = excluded.counts";
-        self.0.prepare_cached(sql)?.execute((kind, Micros(now), rules, counts))?;
+        self.0
+            .prepare_cached(sql)?
+            .execute((kind, Micros(now), rules, counts))?;
         Ok(())
     }
 
@@ -174,9 +229,11 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn runs(&self) -> Result<Vec<(String, Timestamp, String)>, StoreError> {
-        self.all("SELECT kind, at, counts FROM runs ORDER BY kind", [], |row| {
-            Ok((row.get(0)?, row.get::<_, Micros>(1)?.0, row.get(2)?))
-        })
+        self.all(
+            "SELECT kind, at, counts FROM runs ORDER BY kind",
+            [],
+            |row| Ok((row.get(0)?, row.get::<_, Micros>(1)?.0, row.get(2)?)),
+        )
     }
 
     /// Every row of a query.
@@ -225,7 +282,9 @@ impl ToSql for Micros {
 impl FromSql for Micros {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let micros = value.as_i64()?;
-        Timestamp::from_microsecond(micros).map(Self).map_err(|error| FromSqlError::Other(error.into()))
+        Timestamp::from_microsecond(micros)
+            .map(Self)
+            .map_err(|error| FromSqlError::Other(error.into()))
     }
 }
 
@@ -237,7 +296,11 @@ impl ToSql for Hash {
 
 impl FromSql for Hash {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value.as_blob()?.try_into().map(Self).map_err(|_| FromSqlError::InvalidType)
+        value
+            .as_blob()?
+            .try_into()
+            .map(Self)
+            .map_err(|_| FromSqlError::InvalidType)
     }
 }
 

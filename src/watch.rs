@@ -37,39 +37,52 @@ pub enum Met {
 /// editors and copying tools leave for a moment, are not content and are not named.
 pub fn walk(root: &Path) -> impl Iterator<Item = Met> {
     let below = root.to_owned();
-    let walk = WalkDir::new(root).min_depth(1).max_depth(DEPTH + 1).sort_by_file_name().into_iter();
-    walk.filter_entry(|entry| !is_left_over(entry.file_name().as_encoded_bytes())).filter_map(move |step| {
-        let relative = |path: &Path| path.strip_prefix(&below).unwrap_or(path).to_owned();
-        match step {
-            Ok(entry) => {
-                let (kind, path) = (entry.file_type(), relative(entry.path()));
-                if kind.is_dir() {
-                    let why = "more than 64 folders deep";
-                    return (entry.depth() > DEPTH).then_some(Met::Passed { path, why });
+    let walk = WalkDir::new(root)
+        .min_depth(1)
+        .max_depth(DEPTH + 1)
+        .sort_by_file_name()
+        .into_iter();
+    walk.filter_entry(|entry| !is_left_over(entry.file_name().as_encoded_bytes()))
+        .filter_map(move |step| {
+            let relative = |path: &Path| path.strip_prefix(&below).unwrap_or(path).to_owned();
+            match step {
+                Ok(entry) => {
+                    let (kind, path) = (entry.file_type(), relative(entry.path()));
+                    if kind.is_dir() {
+                        let why = "more than 64 folders deep";
+                        return (entry.depth() > DEPTH).then_some(Met::Passed { path, why });
+                    }
+                    if kind.is_symlink() {
+                        return Some(Met::Passed {
+                            path,
+                            why: "a symbolic link is not followed",
+                        });
+                    }
+                    if !kind.is_file() {
+                        return Some(Met::Passed {
+                            path,
+                            why: "not a regular file",
+                        });
+                    }
+                    match entry.metadata() {
+                        Ok(metadata) => Some(Met::File { path, metadata }),
+                        Err(error) => closed(&error, path),
+                    }
                 }
-                if kind.is_symlink() {
-                    return Some(Met::Passed { path, why: "a symbolic link is not followed" });
-                }
-                if !kind.is_file() {
-                    return Some(Met::Passed { path, why: "not a regular file" });
-                }
-                match entry.metadata() {
-                    Ok(metadata) => Some(Met::File { path, metadata }),
-                    Err(error) => closed(&error, path),
+                Err(error) => {
+                    let path = error.path().map(relative).unwrap_or_default();
+                    closed(&error, path)
                 }
             }
-            Err(error) => {
-                let path = error.path().map(relative).unwrap_or_default();
-                closed(&error, path)
-            }
-        }
-    })
+        })
 }
 
 /// What went away between its listing and the look at it is simply gone.
 fn closed(error: &walkdir::Error, path: PathBuf) -> Option<Met> {
     let kind = error.io_error().map(std::io::Error::kind);
-    let error = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+    let error = error
+        .io_error()
+        .map_or_else(|| error.to_string(), ToString::to_string);
     (kind != Some(std::io::ErrorKind::NotFound)).then_some(Met::Closed { path, error })
 }
 
@@ -100,7 +113,12 @@ mod tests {
             })
             .collect();
         let link = "a symbolic link is not followed";
-        let expected = ["a/b/x.md", &format!("a/loop: {link}"), &format!("link.md: {link}"), "y.md"];
+        let expected = [
+            "a/b/x.md",
+            &format!("a/loop: {link}"),
+            &format!("link.md: {link}"),
+            "y.md",
+        ];
         assert_eq!(met, expected);
     }
 }

@@ -33,9 +33,15 @@ pub struct Outcome {
 ///
 /// # Errors
 /// [`StoreError`]; what is wrong with a file is stored and returned as its outcome.
-pub fn tick(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<Vec<Outcome>, StoreError> {
+pub fn tick(
+    store: &mut Store,
+    rules: &RuleSet,
+    now: Timestamp,
+) -> Result<Vec<Outcome>, StoreError> {
     let due = store.read(|tx| tx.due_write_backs(now))?;
-    due.into_iter().map(|write_back| carry_out(store, rules, write_back, now)).collect()
+    due.into_iter()
+        .map(|write_back| carry_out(store, rules, write_back, now))
+        .collect()
 }
 
 /// What is known of an item when its decision is written.
@@ -45,17 +51,32 @@ struct Standing {
     changes: Vec<Undo>,
 }
 
-fn carry_out(store: &mut Store, rules: &RuleSet, write_back: WriteBack, now: Timestamp) -> Result<Outcome, StoreError> {
+fn carry_out(
+    store: &mut Store,
+    rules: &RuleSet,
+    write_back: WriteBack,
+    now: Timestamp,
+) -> Result<Outcome, StoreError> {
     let standing = store.read(|tx| {
-        let Some(item) = tx.item(write_back.item)? else { return Ok(None) };
-        let Some(record) = tx.record(item.record)? else { return Ok(None) };
+        let Some(item) = tx.item(write_back.item)? else {
+            return Ok(None);
+        };
+        let Some(record) = tx.record(item.record)? else {
+            return Ok(None);
+        };
         let changes = tx.changes(item.id, &write_back.source, &write_back.location)?;
-        Ok::<_, StoreError>(Some(Standing { identity: record.identity, revision: item.revision, changes }))
+        Ok::<_, StoreError>(Some(Standing {
+            identity: record.identity,
+            revision: item.revision,
+            changes,
+        }))
     })?;
     let tried = match (standing, rules.source(&write_back.source)) {
         (Some(standing), Some(source)) => write(source, &write_back, &standing),
         (None, _) => Ok(Written::nothing(End::Stale("its record is gone".into()))),
-        (_, None) => Ok(Written::nothing(End::Refused("its source is not in the rules any more".into()))),
+        (_, None) => Ok(Written::nothing(End::Refused(
+            "its source is not in the rules any more".into(),
+        ))),
     };
     let (item, location) = (write_back.item, write_back.location.clone());
     match tried {
@@ -81,11 +102,23 @@ fn carry_out(store: &mut Store, rules: &RuleSet, write_back: WriteBack, now: Tim
                 }
                 Ok::<_, StoreError>(())
             })?;
-            Ok(Outcome { item, location, end: Some(written.end), error: None })
+            Ok(Outcome {
+                item,
+                location,
+                end: Some(written.end),
+                error: None,
+            })
         }
         Err(error) => {
-            store.write(|tx| tx.put_off_write_back(write_back.id, &error, now + pause(write_back.tries)))?;
-            Ok(Outcome { item, location, end: None, error: Some(error) })
+            store.write(|tx| {
+                tx.put_off_write_back(write_back.id, &error, now + pause(write_back.tries))
+            })?;
+            Ok(Outcome {
+                item,
+                location,
+                end: None,
+                error: Some(error),
+            })
         }
     }
 }
@@ -105,21 +138,30 @@ struct Written {
 
 impl Written {
     fn nothing(end: End) -> Self {
-        Self { end, file: None, published: None }
+        Self {
+            end,
+            file: None,
+            published: None,
+        }
     }
 }
 
 /// Writes one file. An error is one that may pass.
 fn write(source: &Source, write_back: &WriteBack, standing: &Standing) -> Result<Written, String> {
     let location = &write_back.location;
-    let folder = Folder::open(&source.path).map_err(|error| format!("the source's folder cannot be opened: {error}"))?;
+    let folder = Folder::open(&source.path)
+        .map_err(|error| format!("the source's folder cannot be opened: {error}"))?;
     let found = folder.read(location).map_err(|error| error.to_string())?;
     let stale = |why: &str| Ok(Written::nothing(End::Stale(why.to_owned())));
     match Record::read(&found.bytes, location.as_str(), source) {
         // A file that cannot be read now may be half written.
         Err(broken) => return Err(format!("it cannot be read: {broken}")),
-        Ok(record) if record.identity != standing.identity => return stale("another story stands there now"),
-        Ok(record) if record.revision != standing.revision => return stale("the story changed after the decision"),
+        Ok(record) if record.identity != standing.identity => {
+            return stale("another story stands there now");
+        }
+        Ok(record) if record.revision != standing.revision => {
+            return stale("the story changed after the decision");
+        }
         Ok(_) => {}
     }
     let edited = match write_back.verb.as_str() {
@@ -140,12 +182,20 @@ fn write(source: &Source, write_back: &WriteBack, standing: &Standing) -> Result
     }
     let published = match Record::read(&bytes, location.as_str(), source) {
         Ok(record) if record.revision == standing.revision => record.published,
-        _ => return Ok(Written::nothing(End::Refused("the edit would change the story".into()))),
+        _ => {
+            return Ok(Written::nothing(End::Refused(
+                "the edit would change the story".into(),
+            )));
+        }
     };
     match folder.replace(location, Hash::of(&found.bytes), &bytes) {
         Ok(stat) => {
             let file = Some((Hash::of(&bytes), stat.to_bytes().to_vec()));
-            Ok(Written { end: End::Done(undo), file, published: Some(published) })
+            Ok(Written {
+                end: End::Done(undo),
+                file,
+                published: Some(published),
+            })
         }
         Err(error @ (WriteError::HardLink | WriteError::Owner)) => {
             Ok(Written::nothing(End::Refused(error.to_string())))
@@ -160,7 +210,8 @@ fn set_all(bytes: &[u8], sets: &Map, source: &Source) -> Result<(Vec<u8>, Vec<Un
     let mut undo = Vec::new();
     for (key, value) in sets.iter() {
         // A file without the flag already says what its absence means.
-        let by_absence = key == source.published.key && *value == Value::Bool(source.published.missing);
+        let by_absence =
+            key == source.published.key && *value == Value::Bool(source.published.missing);
         if by_absence && !edit::has(&bytes, key)? {
             continue;
         }

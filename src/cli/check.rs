@@ -11,7 +11,11 @@ pub(super) fn run(desk: &mut Desk<'_>) -> anyhow::Result<Exit> {
         Err(Refused::Wrong(faults)) => (faults, None),
         Err(refused) => return Err(refused.into()),
     };
-    let exit = if faults.iter().any(Diagnostic::is_error) { Exit::Wrong } else { Exit::Done };
+    let exit = if faults.iter().any(Diagnostic::is_error) {
+        Exit::Wrong
+    } else {
+        Exit::Done
+    };
     if desk.screen.is_json() {
         desk.screen.json(&faults)?;
         return Ok(exit);
@@ -20,15 +24,23 @@ pub(super) fn run(desk: &mut Desk<'_>) -> anyhow::Result<Exit> {
         let text = fault.render(desk.screen.is_styled());
         desk.screen.line(text + "\n")?;
     }
-    let absent = set.iter().flat_map(|set| &set.sources).filter(|source| !source.path.is_dir());
+    let absent = set
+        .iter()
+        .flat_map(|set| &set.sources)
+        .filter(|source| !source.path.is_dir());
     for source in absent {
         let path = source.path.display();
-        desk.screen.line(format!("warning: the folder of source {} is absent: {path}\n", source.name))?;
+        desk.screen.line(format!(
+            "warning: the folder of source {} is absent: {path}\n",
+            source.name
+        ))?;
     }
     let errors = faults.iter().filter(|fault| fault.is_error()).count();
     let warnings = counted(faults.len() - errors, "warning");
     match set {
-        None => desk.screen.line(format!("{}, {warnings}", counted(errors, "error")))?,
+        None => desk
+            .screen
+            .line(format!("{}, {warnings}", counted(errors, "error")))?,
         Some(set) => desk.screen.line(format!(
             "{}: {}, {}, {}, {}; {warnings}",
             styled(WELL, "the rules are right"),

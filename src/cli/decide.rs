@@ -59,7 +59,10 @@ pub(super) fn run(
         Actor::Reviewer(reviewer) => reviewer.timezone.clone(),
         Actor::User(_) => jiff::tz::TimeZone::system(),
     };
-    let until = until.map(|text| schedule::moment(text, now, &zone)).transpose().map_err(Usage)?;
+    let until = until
+        .map(|text| schedule::moment(text, now, &zone))
+        .transpose()
+        .map_err(Usage)?;
     let mut store = desk.store()?;
     intake::pass_time(&mut store, now)?;
     let mut exit = Exit::Done;
@@ -70,7 +73,14 @@ pub(super) fn run(
             intake::look_again(&mut store, &rules, item.record, now)?;
         }
         let note = args.note.as_deref();
-        let request = Request { item: *item, verdict, actor: &actor, reason, note, until };
+        let request = Request {
+            item: *item,
+            verdict,
+            actor: &actor,
+            reason,
+            note,
+            until,
+        };
         match review::decide(&mut store, &rules, &request, now) {
             Ok(listed) => decided.push(listed),
             Err(error) => {
@@ -102,8 +112,16 @@ pub(super) fn run(
 fn actor<'r>(rules: &'r RuleSet, email: Option<&str>) -> Result<Actor<'r>, Usage> {
     match email {
         Some(email) => {
-            let unknown = || Usage(format!("there is no reviewer {} in the rules", shown::line(email, 80)));
-            rules.reviewer(email).map(Actor::Reviewer).ok_or_else(unknown)
+            let unknown = || {
+                Usage(format!(
+                    "there is no reviewer {} in the rules",
+                    shown::line(email, 80)
+                ))
+            };
+            rules
+                .reviewer(email)
+                .map(Actor::Reviewer)
+                .ok_or_else(unknown)
         }
         None => {
             let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
@@ -114,15 +132,23 @@ fn actor<'r>(rules: &'r RuleSet, email: Option<&str>) -> Result<Actor<'r>, Usage
 }
 
 /// Carries the decisions into their files, unless a running service does.
-fn write_back_now(desk: &mut Desk<'_>, store: &mut Store, rules: &RuleSet) -> anyhow::Result<Vec<Outcome>> {
+fn write_back_now(
+    desk: &mut Desk<'_>,
+    store: &mut Store,
+    rules: &RuleSet,
+) -> anyhow::Result<Vec<Outcome>> {
     let give_up = Instant::now() + Duration::from_secs(2);
     loop {
         match Lock::take(&desk.folders.lock()) {
             Ok(_lock) => return Ok(write_back::tick(store, rules, desk.now)?),
             // A pass or another deciding command lets go in a moment, a service does not.
-            Err(LockError::Held(_)) if Instant::now() < give_up => std::thread::sleep(Duration::from_millis(20)),
+            Err(LockError::Held(_)) if Instant::now() < give_up => {
+                std::thread::sleep(Duration::from_millis(20))
+            }
             Err(LockError::Held(process)) => {
-                desk.screen.complain(format!("process {process} writes the decision into the file"))?;
+                desk.screen.complain(format!(
+                    "process {process} writes the decision into the file"
+                ))?;
                 return Ok(Vec::new());
             }
             Err(error) => return Err(error.into()),
@@ -136,11 +162,22 @@ struct Report {
     troubles: Vec<String>,
 }
 
-fn report(outcomes: &[Outcome], listed: crate::store::items::Listed, now: jiff::Timestamp) -> Report {
+fn report(
+    outcomes: &[Outcome],
+    listed: crate::store::items::Listed,
+    now: jiff::Timestamp,
+) -> Report {
     let item = crate::report::ItemLine::of(listed, now);
-    let hers: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.item == item.id).collect();
-    let written = hers.iter().filter(|o| matches!(&o.end, Some(End::Done(undo)) if !undo.is_empty()));
-    let written: Vec<String> = written.map(|o| shown::line(o.location.as_str(), 100)).collect();
+    let hers: Vec<&Outcome> = outcomes
+        .iter()
+        .filter(|outcome| outcome.item == item.id)
+        .collect();
+    let written = hers
+        .iter()
+        .filter(|o| matches!(&o.end, Some(End::Done(undo)) if !undo.is_empty()));
+    let written: Vec<String> = written
+        .map(|o| shown::line(o.location.as_str(), 100))
+        .collect();
     let mut text = format!("{}@{} {}", item.id, item.version, styled(WELL, item.status));
     if let Some(until) = &item.held_until {
         text.push_str(&format!(" until {until}"));
@@ -149,7 +186,11 @@ fn report(outcomes: &[Outcome], listed: crate::store::items::Listed, now: jiff::
     if !written.is_empty() {
         text.push_str(&format!("\n    written to {}", written.join(", ")));
     }
-    Report { text, troubles: hers.iter().filter_map(|outcome| trouble(outcome)).collect(), item }
+    Report {
+        text,
+        troubles: hers.iter().filter_map(|outcome| trouble(outcome)).collect(),
+        item,
+    }
 }
 
 /// What went wrong with a write-back, if anything did.
@@ -158,12 +199,14 @@ pub(super) fn trouble(outcome: &Outcome) -> Option<String> {
     let item = outcome.item;
     match (&outcome.end, &outcome.error) {
         (Some(End::Done(_)), _) => None,
-        (Some(End::Stale(why) | End::Refused(why)), _) => {
-            Some(format!("item {item}: the decision is not written into {location}: {why}"))
-        }
+        (Some(End::Stale(why) | End::Refused(why)), _) => Some(format!(
+            "item {item}: the decision is not written into {location}: {why}"
+        )),
         (None, error) => {
             let why = error.as_deref().unwrap_or("it failed");
-            Some(format!("item {item}: the decision stands, and is not yet written into {location}: {why}"))
+            Some(format!(
+                "item {item}: the decision stands, and is not yet written into {location}: {why}"
+            ))
         }
     }
 }

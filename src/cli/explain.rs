@@ -32,7 +32,11 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         && !rules.rules.iter().any(|rule| rule.id == *id)
     {
         let known: Vec<&str> = rules.rules.iter().map(|rule| rule.id.as_str()).collect();
-        return Err(Usage(format!("there is no rule `{id}`; the rules are: {}", known.join(", "))).into());
+        return Err(Usage(format!(
+            "there is no rule `{id}`; the rules are: {}",
+            known.join(", ")
+        ))
+        .into());
     }
     let mut exit = Exit::Done;
     for file in &args.files {
@@ -40,7 +44,10 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         let record = match read(file, location.as_str(), source) {
             Ok(record) => record,
             Err(reason) => {
-                desk.screen.complain(format!("{}: {reason}", shown::line(&file.to_string_lossy(), 200)))?;
+                desk.screen.complain(format!(
+                    "{}: {reason}",
+                    shown::line(&file.to_string_lossy(), 200)
+                ))?;
                 exit = Exit::Wrong;
                 continue;
             }
@@ -56,18 +63,32 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
             (None, true) => desk.screen.json(&as_json(&location, &assessment))?,
             (None, false) => print(desk, &record, &location, &assessment)?,
             (Some(id), is_json) => {
-                let Some(rule) = rules.rules.iter().find(|rule| rule.id == *id) else { continue };
+                let Some(rule) = rules.rules.iter().find(|rule| rule.id == *id) else {
+                    continue;
+                };
                 let missing = assess::missing_of(&rules, rule, &subject, desk.now);
-                let hit = assessment.hits.iter().chain(&assessment.shadow).find(|hit| hit.rule == *id);
+                let hit = assessment
+                    .hits
+                    .iter()
+                    .chain(&assessment.shadow)
+                    .find(|hit| hit.rule == *id);
                 if is_json {
                     desk.screen.json(&json!({"location": location.as_str(), "rule": id, "hit": hit, "missing": missing}))?;
                 } else {
                     let said = match (hit, missing.as_slice()) {
-                        (Some(hit), _) => format!("hits: {:+} {}, {}", hit.points, axis(hit.axis), hit.why),
+                        (Some(hit), _) => {
+                            format!("hits: {:+} {}, {}", hit.points, axis(hit.axis), hit.why)
+                        }
                         (None, []) => "does not hit".to_owned(),
-                        (None, missing) => format!("is not evaluated: the record has no {}", missing.join(", ")),
+                        (None, missing) => {
+                            format!("is not evaluated: the record has no {}", missing.join(", "))
+                        }
                     };
-                    desk.screen.line(format!("{}: {id} {said} ({})", shown::line(location.as_str(), 120), rule.place))?;
+                    desk.screen.line(format!(
+                        "{}: {id} {said} ({})",
+                        shown::line(location.as_str(), 120),
+                        rule.place
+                    ))?;
                 }
             }
         }
@@ -77,7 +98,11 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
 
 /// The source whose folder holds the file, and the path below it; outside every source, the one
 /// that was named or the only one there is.
-fn place<'r>(rules: &'r RuleSet, file: &Path, named: Option<&str>) -> Result<(&'r Source, Location), Usage> {
+fn place<'r>(
+    rules: &'r RuleSet,
+    file: &Path,
+    named: Option<&str>,
+) -> Result<(&'r Source, Location), Usage> {
     let whole = file.canonicalize().unwrap_or_else(|_| file.to_owned());
     let below = |source: &Source| {
         let folder = source.path.canonicalize().ok()?;
@@ -85,17 +110,35 @@ fn place<'r>(rules: &'r RuleSet, file: &Path, named: Option<&str>) -> Result<(&'
     };
     let source = match named {
         Some(name) => {
-            let known: Vec<&str> = rules.sources.iter().map(|source| source.name.as_str()).collect();
-            let unknown = || Usage(format!("there is no source `{name}`; the sources are: {}", known.join(", ")));
+            let known: Vec<&str> = rules
+                .sources
+                .iter()
+                .map(|source| source.name.as_str())
+                .collect();
+            let unknown = || {
+                Usage(format!(
+                    "there is no source `{name}`; the sources are: {}",
+                    known.join(", ")
+                ))
+            };
             rules.source(name).ok_or_else(unknown)?
         }
         None => {
-            if let Some(found) = rules.sources.iter().find_map(|source| Some((source, below(source)?))) {
+            if let Some(found) = rules
+                .sources
+                .iter()
+                .find_map(|source| Some((source, below(source)?)))
+            {
                 return Ok(found);
             }
             match rules.sources.as_slice() {
                 [one] => one,
-                _ => return Err(Usage(format!("`{}` is in no source; name one with --source", file.display()))),
+                _ => {
+                    return Err(Usage(format!(
+                        "`{}` is in no source; name one with --source",
+                        file.display()
+                    )));
+                }
             }
         }
     };
@@ -106,7 +149,9 @@ fn place<'r>(rules: &'r RuleSet, file: &Path, named: Option<&str>) -> Result<(&'
 fn read(file: &Path, location: &str, source: &Source) -> Result<Record, String> {
     let open = || -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        std::fs::File::open(file)?.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
+        std::fs::File::open(file)?
+            .take(FILE_BYTES + 1)
+            .read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = open().map_err(|error| error.to_string())?;
@@ -126,33 +171,65 @@ fn as_json(location: &Location, assessment: &Assessment) -> serde_json::Value {
     })
 }
 
-fn print(desk: &mut Desk<'_>, record: &Record, location: &Location, assessment: &Assessment) -> anyhow::Result<()> {
+fn print(
+    desk: &mut Desk<'_>,
+    record: &Record,
+    location: &Location,
+    assessment: &Assessment,
+) -> anyhow::Result<()> {
     let path = shown::line(location.as_str(), 120);
-    let title = record.title().map_or_else(|| path.clone(), |title| shown::line(title, 100));
+    let title = record
+        .title()
+        .map_or_else(|| path.clone(), |title| shown::line(title, 100));
     desk.screen.line(styled(STRONG, title))?;
     desk.screen.line(styled(FAINT, format!("{path}\n")))?;
     for axis in [Axis::Quality, Axis::Heat, Axis::Topic] {
         print_axis(desk, axis, &assessment.hits)?;
     }
-    let Score { quality, heat, topic, total } = assessment.score;
-    desk.screen.line(format!("  score {total} = quality {quality} + heat {heat} + topic {topic}\n"))?;
-    let flag = if record.published { "reads as published" } else { "reads as unpublished" };
+    let Score {
+        quality,
+        heat,
+        topic,
+        total,
+    } = assessment.score;
+    desk.screen.line(format!(
+        "  score {total} = quality {quality} + heat {heat} + topic {topic}\n"
+    ))?;
+    let flag = if record.published {
+        "reads as published"
+    } else {
+        "reads as unpublished"
+    };
     let queue = match &assessment.route {
         Route::Queue(name, None) => styled(STRONG, name),
         Route::Queue(name, Some(verdict)) => format!("{} decides: {verdict}", styled(STRONG, name)),
         Route::Skipped(name) => format!("{} skips it: no item", styled(STRONG, name)),
         Route::Unrouted => "none takes it: no item".to_owned(),
     };
-    desk.screen.line(format!("  queue          {queue} ({flag})"))?;
+    desk.screen
+        .line(format!("  queue          {queue} ({flag})"))?;
     for near in &assessment.near {
         let needs: Vec<String> = near.needs.iter().map(need).collect();
-        desk.screen.line(format!("  near miss      {}: {}", needs.join(", "), near.queue))?;
+        desk.screen.line(format!(
+            "  near miss      {}: {}",
+            needs.join(", "),
+            near.queue
+        ))?;
     }
     for hit in &assessment.shadow {
-        desk.screen.line(format!("  in shadow      {}: {:+} {}", hit.rule, hit.points, shown::line(&hit.why, 80)))?;
+        desk.screen.line(format!(
+            "  in shadow      {}: {:+} {}",
+            hit.rule,
+            hit.points,
+            shown::line(&hit.why, 80)
+        ))?;
     }
     for not in &assessment.not_evaluated {
-        desk.screen.line(format!("  not evaluated  {}: the record has no {}", not.rule, not.missing.join(", ")))?;
+        desk.screen.line(format!(
+            "  not evaluated  {}: the record has no {}",
+            not.rule,
+            not.missing.join(", ")
+        ))?;
     }
     desk.screen.line("")?;
     Ok(())
@@ -161,8 +238,13 @@ fn print(desk: &mut Desk<'_>, record: &Record, location: &Location, assessment: 
 fn print_axis(desk: &mut Desk<'_>, of: Axis, hits: &[Hit]) -> anyhow::Result<()> {
     let mut name = axis(of);
     for hit in hits.iter().filter(|hit| hit.axis == of) {
-        let why = format!("{} {}", shown::line(&hit.why, 60), styled(FAINT, format!("({}, {})", hit.rule, hit.at)));
-        desk.screen.line(format!("  {name:<9} {:>+5}  {why}", hit.points))?;
+        let why = format!(
+            "{} {}",
+            shown::line(&hit.why, 60),
+            styled(FAINT, format!("({}, {})", hit.rule, hit.at))
+        );
+        desk.screen
+            .line(format!("  {name:<9} {:>+5}  {why}", hit.points))?;
         name = "";
     }
     Ok(())
@@ -178,7 +260,11 @@ fn axis(axis: Axis) -> &'static str {
 
 /// `14 more score.total`, `2.5 less age_days`.
 fn need(need: &Need) -> String {
-    let (by, word) = if need.by < 0.0 { (-need.by, "less") } else { (need.by, "more") };
+    let (by, word) = if need.by < 0.0 {
+        (-need.by, "less")
+    } else {
+        (need.by, "more")
+    };
     let by = (by * 100.0).round() / 100.0;
     format!("{by} {word} {}", need.name)
 }

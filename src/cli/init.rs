@@ -13,10 +13,19 @@ pub(super) struct Args {
 
 const FILES: [(&str, &str); 7] = [
     ("rules/README.md", include_str!("../../rules/README.md")),
-    ("rules/sources.yaml", include_str!("../../rules/sources.yaml")),
-    ("rules/scoring.yaml", include_str!("../../rules/scoring.yaml")),
+    (
+        "rules/sources.yaml",
+        include_str!("../../rules/sources.yaml"),
+    ),
+    (
+        "rules/scoring.yaml",
+        include_str!("../../rules/scoring.yaml"),
+    ),
     ("rules/queues.yaml", include_str!("../../rules/queues.yaml")),
-    ("rules/reviewers.yaml", include_str!("../../rules/reviewers.yaml")),
+    (
+        "rules/reviewers.yaml",
+        include_str!("../../rules/reviewers.yaml"),
+    ),
     ("rules/desk.yaml", include_str!("../../rules/desk.yaml")),
     ("state/.gitignore", include_str!("../../state/.gitignore")),
 ];
@@ -29,14 +38,18 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
             desk.screen.complain(format!("made {}", path.display()))?;
             made.push(name);
         } else {
-            desk.screen.complain(format!("kept {}, which is there already", path.display()))?;
+            desk.screen
+                .complain(format!("kept {}, which is there already", path.display()))?;
         }
     }
     if desk.screen.is_json() {
         desk.screen.json(&made)?;
     } else {
         let sources = args.dir.join("rules/sources.yaml");
-        desk.screen.line(format!("Next: say in {} where your content is, then `copydesk check`, then `copydesk scan`.", sources.display()))?;
+        desk.screen.line(format!(
+            "Next: say in {} where your content is, then `copydesk check`, then `copydesk scan`.",
+            sources.display()
+        ))?;
     }
     Ok(Exit::Done)
 }

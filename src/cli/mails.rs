@@ -18,7 +18,9 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     let to = args.to.as_deref().map(str::to_ascii_lowercase);
     let mails = desk.store()?.read(|tx| {
         let mails = tx.mails(to.as_deref())?;
-        let with_items = mails.into_iter().map(|mail| Ok((tx.mail_items(mail.id)?, mail)));
+        let with_items = mails
+            .into_iter()
+            .map(|mail| Ok((tx.mail_items(mail.id)?, mail)));
         with_items.collect::<Result<Vec<_>, StoreError>>()
     })?;
     if desk.screen.is_json() {
@@ -38,9 +40,16 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     for (items, mail) in &mails {
         let at = rfc3339(mail.sent_at.unwrap_or(mail.created_at));
         let (to, status, kind) = (&mail.recipient, &mail.status, &mail.kind);
-        desk.screen.line(format!("{at}  {to}  {status}  {kind}, {}: {} items", mail.reason, items.len()))?;
+        desk.screen.line(format!(
+            "{at}  {to}  {status}  {kind}, {}: {} items",
+            mail.reason,
+            items.len()
+        ))?;
         let answer = mail.answer.as_deref().unwrap_or("not sent yet");
-        desk.screen.line(styled(FAINT, format!("    {}; {}", mail.subject, shown::line(answer, 160))))?;
+        desk.screen.line(styled(
+            FAINT,
+            format!("    {}; {}", mail.subject, shown::line(answer, 160)),
+        ))?;
     }
     if mails.is_empty() {
         desk.screen.line("no mail was sent")?;

@@ -16,15 +16,27 @@ pub(super) struct Args {
     #[arg(long)]
     dry_run: bool,
     /// The address that mails come from
-    #[arg(long, value_name = "ADDRESS", env = "COPYDESK_MAIL_FROM", default_value = "copydesk@localhost")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "COPYDESK_MAIL_FROM",
+        default_value = "copydesk@localhost"
+    )]
     mail_from: Mailbox,
 }
 
 pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     let rules = desk.rules()?;
-    for reviewer in rules.reviewers.iter().filter(|reviewer| reviewer.digest.is_none()) {
+    for reviewer in rules
+        .reviewers
+        .iter()
+        .filter(|reviewer| reviewer.digest.is_none())
+    {
         if !desk.screen.is_json() {
-            desk.screen.complain(format!("{} has no `digest:` in the rules and gets none", reviewer.email))?;
+            desk.screen.complain(format!(
+                "{} has no `digest:` in the rules and gets none",
+                reviewer.email
+            ))?;
         }
     }
     if args.dry_run {
@@ -46,8 +58,12 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         }
         for owed in &owed {
             let items = counted(owed.due.told.len(), "item");
-            desk.screen.line(format!("{}  digest, {}: {items}", owed.reviewer.email, owed.due.reason))?;
-            desk.screen.line(styled(FAINT, format!("    {}", owed.subject)))?;
+            desk.screen.line(format!(
+                "{}  digest, {}: {items}",
+                owed.reviewer.email, owed.due.reason
+            ))?;
+            desk.screen
+                .line(styled(FAINT, format!("    {}", owed.subject)))?;
         }
         if owed.is_empty() {
             desk.screen.line("nothing is owed to anyone")?;
@@ -57,10 +73,17 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     let _lock = Lock::take(&desk.folders.lock())?;
     let mut store = Store::open(&desk.folders.database())?;
     intake::pass_time(&mut store, desk.now)?;
-    let outbox = Outbox { from: args.mail_from.clone(), folder: desk.folders.mail() };
+    let outbox = Outbox {
+        from: args.mail_from.clone(),
+        folder: desk.folders.mail(),
+    };
     let sent = notify::tick(&mut store, &rules, &outbox, desk.now)?;
     if desk.screen.is_json() {
-        let lines: Vec<_> = sent.sent.iter().map(|(to, path)| json!({"to": to, "file": path})).collect();
+        let lines: Vec<_> = sent
+            .sent
+            .iter()
+            .map(|(to, path)| json!({"to": to, "file": path}))
+            .collect();
         desk.screen.json(&lines)?;
     } else {
         for (to, path) in &sent.sent {
@@ -71,7 +94,12 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         }
     }
     for (to, why) in &sent.failed {
-        desk.screen.complain(format!("the mail to {to} is not sent: {why}"))?;
+        desk.screen
+            .complain(format!("the mail to {to} is not sent: {why}"))?;
     }
-    Ok(if sent.failed.is_empty() { Exit::Done } else { Exit::Wrong })
+    Ok(if sent.failed.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Wrong
+    })
 }

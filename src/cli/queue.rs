@@ -20,8 +20,16 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     let name = args.name.as_deref();
     let lines = report::waiting(&mut store, &rules, name, desk.now)?;
     if let Some(name) = name.filter(|name| rules.queue(name).is_none() && lines.is_empty()) {
-        let known: Vec<&str> = rules.queues.iter().map(|queue| queue.name.as_str()).collect();
-        return Err(Usage(format!("there is no queue `{name}`; the queues are: {}", known.join(", "))).into());
+        let known: Vec<&str> = rules
+            .queues
+            .iter()
+            .map(|queue| queue.name.as_str())
+            .collect();
+        return Err(Usage(format!(
+            "there is no queue `{name}`; the queues are: {}",
+            known.join(", ")
+        ))
+        .into());
     }
     if desk.screen.is_json() {
         desk.screen.json(&lines)?;
@@ -31,15 +39,33 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         desk.screen.line("nothing waits")?;
     }
     for (n, line) in lines.iter().enumerate() {
-        if n == 0 || lines.get(n - 1).is_some_and(|before| before.queue != line.queue) {
-            let count = lines.iter().filter(|other| other.queue == line.queue).count();
-            let title = format!("{} {}", styled(STRONG, &line.queue), styled(FAINT, format!("({count})")));
-            desk.screen.line(if n == 0 { title } else { format!("\n{title}") })?;
+        if n == 0
+            || lines
+                .get(n - 1)
+                .is_some_and(|before| before.queue != line.queue)
+        {
+            let count = lines
+                .iter()
+                .filter(|other| other.queue == line.queue)
+                .count();
+            let title = format!(
+                "{} {}",
+                styled(STRONG, &line.queue),
+                styled(FAINT, format!("({count})"))
+            );
+            desk.screen
+                .line(if n == 0 { title } else { format!("\n{title}") })?;
         }
         desk.screen.line(row(line, desk.now))?;
     }
     if !lines.is_empty() {
-        desk.screen.line(styled(FAINT, format!("\n{}; `copydesk approve ID@VERSION` decides", counted(lines.len(), "item"))))?;
+        desk.screen.line(styled(
+            FAINT,
+            format!(
+                "\n{}; `copydesk approve ID@VERSION` decides",
+                counted(lines.len(), "item")
+            ),
+        ))?;
     }
     Ok(Exit::Done)
 }
@@ -50,7 +76,10 @@ fn row(line: &ItemLine, now: Timestamp) -> String {
     let until = |text: &Option<String>| text.as_ref().and_then(|t| t.parse::<Timestamp>().ok());
     let mut state = match (line.status, until(&line.due), until(&line.held_until)) {
         (Status::Held, _, Some(until)) => format!("held for {}", rough(until.duration_since(now))),
-        (_, Some(due), _) if line.overdue => styled(ALARM, format!("overdue by {}", rough(now.duration_since(due)))),
+        (_, Some(due), _) if line.overdue => styled(
+            ALARM,
+            format!("overdue by {}", rough(now.duration_since(due))),
+        ),
         (_, Some(due), _) => format!("due in {}", rough(due.duration_since(now))),
         _ => String::new(),
     };
@@ -59,5 +88,7 @@ fn row(line: &ItemLine, now: Timestamp) -> String {
     }
     let pad = 60_usize.saturating_sub(unicode_width::UnicodeWidthStr::width(title.as_str()));
     let (score, gap) = (line.score.total, " ".repeat(pad));
-    format!("  {id:>7} {score:>5}  {title}{gap}  {state}").trim_end().to_owned()
+    format!("  {id:>7} {score:>5}  {title}{gap}  {state}")
+        .trim_end()
+        .to_owned()
 }

@@ -41,13 +41,28 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         desk.screen.json(&counts)?;
         return Ok(Exit::Done);
     }
-    let of = [(counts.new, "new"), (counts.changed, "changed"), (counts.rescored, "rescored"), (counts.unchanged, "unchanged")];
+    let of = [
+        (counts.new, "new"),
+        (counts.changed, "changed"),
+        (counts.rescored, "rescored"),
+        (counts.unchanged, "unchanged"),
+    ];
     let of: Vec<String> = of.iter().map(|(n, word)| format!("{n} {word}")).collect();
-    desk.screen.line(format!("{}: {}", counted(counts.records, "record"), of.join(", ")))?;
+    desk.screen.line(format!(
+        "{}: {}",
+        counted(counts.records, "record"),
+        of.join(", ")
+    ))?;
     if counts.broken > 0 {
-        desk.screen.line(format!("{} broken: `copydesk status` lists them", counts.broken))?;
+        desk.screen.line(format!(
+            "{} broken: `copydesk status` lists them",
+            counts.broken
+        ))?;
     }
-    desk.screen.line(format!("{} open: `copydesk queue` lists them", counted(counts.queued, "item")))?;
+    desk.screen.line(format!(
+        "{} open: `copydesk queue` lists them",
+        counted(counts.queued, "item")
+    ))?;
     Ok(Exit::Done)
 }
 
@@ -59,7 +74,9 @@ fn replace_path(rules: &mut RuleSet, content: &PathBuf) -> Result<(), Usage> {
         }
         sources => {
             let count = sources.len();
-            Err(Usage(format!("a folder can be named only for a single source, and the rules have {count}")))
+            Err(Usage(format!(
+                "a folder can be named only for a single source, and the rules have {count}"
+            )))
         }
     }
 }

@@ -25,7 +25,11 @@ pub(super) const WELL: Style = AnsiColor::Green.on_default();
 
 impl Default for Screen {
     fn default() -> Self {
-        Self { out: AutoStream::auto(io::stdout()), err: AutoStream::auto(io::stderr()), json: false }
+        Self {
+            out: AutoStream::auto(io::stdout()),
+            err: AutoStream::auto(io::stderr()),
+            json: false,
+        }
     }
 }
 
@@ -68,5 +72,9 @@ pub(super) fn styled(style: Style, text: impl std::fmt::Display) -> String {
 
 /// A count and its noun: `1 file`, `2 files`.
 pub(super) fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    if count == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{count} {noun}s")
+    }
 }

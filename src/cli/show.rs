@@ -28,39 +28,101 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
 
 fn print(desk: &mut Desk<'_>, page: &ItemPage) -> anyhow::Result<()> {
     let line = &page.line;
-    desk.screen.line(styled(STRONG, shown::line(line.name(), 100)))?;
-    let mut state = format!("{}@{}  {} in {}", line.id, line.version, line.status, line.queue);
+    desk.screen
+        .line(styled(STRONG, shown::line(line.name(), 100)))?;
+    let mut state = format!(
+        "{}@{}  {} in {}",
+        line.id, line.version, line.status, line.queue
+    );
     for (word, time) in [("due", &line.due), ("held until", &line.held_until)] {
         if let Some(time) = time {
             state.push_str(&format!(", {word} {time}"));
         }
     }
     desk.screen.line(state)?;
-    for (holds, word) in [(line.overdue, "overdue"), (line.changed_after_approval, "changed after approval")] {
+    for (holds, word) in [
+        (line.overdue, "overdue"),
+        (line.changed_after_approval, "changed after approval"),
+    ] {
         if holds {
             desk.screen.line(styled(ALARM, word))?;
         }
     }
     desk.screen.line("")?;
     let location = line.location.as_deref().unwrap_or("no file holds it now");
-    desk.screen.line(format!("  {:<18} {}", "location", shown::line(location, 100)))?;
-    desk.screen.line(format!("  {:<18} {}", "identity", shown::line(&line.identity, 100)))?;
+    desk.screen.line(format!(
+        "  {:<18} {}",
+        "location",
+        shown::line(location, 100)
+    ))?;
+    desk.screen.line(format!(
+        "  {:<18} {}",
+        "identity",
+        shown::line(&line.identity, 100)
+    ))?;
     for (key, value) in page.record.iter() {
         let (key, value) = (shown::line(key, 18), shown::line(&value.to_string(), 100));
         desk.screen.line(format!("  {key:<18} {value}"))?;
     }
+    if !page.body.trim().is_empty() {
+        desk.screen.line(format!(
+            "  {:<18} {}",
+            "(body)",
+            shown::line(&page.body, 100)
+        ))?;
+    }
     let score = line.score;
     let (quality, heat, topic) = (score.quality, score.heat, score.topic);
-    desk.screen.line(format!("\nscore {} = quality {quality} + heat {heat} + topic {topic}", score.total))?;
+    desk.screen.line(format!(
+        "\nscore {} = quality {quality} + heat {heat} + topic {topic}",
+        score.total
+    ))?;
     for hit in &page.hits {
         let why = shown::line(&hit.why, 70);
-        desk.screen.line(format!("  {:>+5}  {why} {}", hit.points, styled(FAINT, format!("({}, {})", hit.rule, hit.at))))?;
+        desk.screen.line(format!(
+            "  {:>+5}  {why} {}",
+            hit.points,
+            styled(FAINT, format!("({}, {})", hit.rule, hit.at))
+        ))?;
     }
     desk.screen.line("\nhistory")?;
     for event in &page.events {
-        let detail = event.detail.as_ref().map(|detail| shown::line(&detail.to_string(), 120)).unwrap_or_default();
+        let detail = event.detail.as_ref().map(told).unwrap_or_default();
         let (kind, actor) = (&event.kind, shown::line(&event.actor, 40));
-        desk.screen.line(format!("  {}  {}@{}  {kind} by {actor}  {}", event.at, line.id, event.version, styled(FAINT, detail)))?;
+        desk.screen.line(format!(
+            "  {}  {}@{}  {kind} by {actor} {}",
+            event.at,
+            line.id,
+            event.version,
+            styled(FAINT, detail)
+        ))?;
     }
     Ok(())
+}
+
+/// What an event says besides its kind, on one line.
+fn told(detail: &serde_json::Value) -> String {
+    let text = |value: &serde_json::Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let parts = detail
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| match (key.as_str(), value) {
+            (_, serde_json::Value::Null | serde_json::Value::Bool(false)) | ("decision", _) => None,
+            ("after_approval", _) => Some("after it was approved".to_owned()),
+            ("changed", serde_json::Value::Array(changes)) => {
+                let fields: Vec<String> = changes
+                    .iter()
+                    .filter_map(|change| change.get("field"))
+                    .map(text)
+                    .collect();
+                Some(format!("changed: {}", fields.join(", ")))
+            }
+            (key, value) => Some(format!("{key}: {}", text(value))),
+        });
+    shown::line(&parts.collect::<Vec<_>>().join("; "), 120)
 }

@@ -1,6 +1,6 @@
 //! `copydesk status`: is it well?
 
-use super::screen::{ALARM, FAINT, STRONG, WELL, styled};
+use super::screen::{ALARM, FAINT, STRONG, WELL, counted, styled};
 use super::{Desk, Exit};
 use crate::record::shown;
 use crate::report::{self, StatusPage};
@@ -27,13 +27,24 @@ fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
         screen.line(styled(WELL, "all is well"))?;
     }
     for problem in &page.problems {
-        screen.line(format!("{} {}", styled(ALARM, "problem:"), shown::line(problem, 300)))?;
+        screen.line(format!(
+            "{} {}",
+            styled(ALARM, "problem:"),
+            shown::line(problem, 300)
+        ))?;
     }
     screen.line(styled(STRONG, "\nsources"))?;
     for source in &page.sources {
-        let alarm = if source.alarm.is_some() { styled(ALARM, ", frozen") } else { String::new() };
+        let alarm = if source.alarm.is_some() {
+            styled(ALARM, ", frozen")
+        } else {
+            String::new()
+        };
         let (name, records, unrouted) = (&source.name, source.records, source.unrouted);
-        screen.line(format!("  {name}: {records} records, {unrouted} in no queue{alarm} {}", styled(FAINT, &source.path)))?;
+        screen.line(format!(
+            "  {name}: {records} records, {unrouted} in no queue{alarm} {}",
+            styled(FAINT, &source.path)
+        ))?;
     }
     screen.line(styled(STRONG, "\nqueues"))?;
     for queue in &page.queues {
@@ -46,32 +57,62 @@ fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
             (queue.withdrawn, "withdrawn"),
             (queue.expired, "expired"),
         ];
-        let counts: Vec<String> =
-            counts.iter().filter(|(n, word)| *n > 0 || *word == "pending").map(|(n, word)| format!("{n} {word}")).collect();
+        let counts: Vec<String> = counts
+            .iter()
+            .filter(|(n, word)| *n > 0 || *word == "pending")
+            .map(|(n, word)| format!("{n} {word}"))
+            .collect();
         screen.line(format!("  {}: {}", queue.name, counts.join(", ")))?;
     }
     if !page.broken.is_empty() {
-        screen.line(styled(STRONG, format!("\nbroken records ({})", page.broken.len())))?;
+        screen.line(styled(
+            STRONG,
+            format!("\nbroken records ({})", page.broken.len()),
+        ))?;
     }
     for broken in &page.broken {
         let location = shown::line(&broken.location, 120);
         let reason = shown::line(&broken.reason, 200);
-        screen.line(format!("  {location}:{}:{}: {reason} {}", broken.line, broken.column, styled(FAINT, format!("since {}", broken.since))))?;
+        screen.line(format!(
+            "  {location}:{}:{}: {reason} {}",
+            broken.line,
+            broken.column,
+            styled(FAINT, format!("since {}", broken.since))
+        ))?;
     }
     let (mail, rules) = (&page.mail, &page.rules);
-    let of = |n: usize, word: &str| if n > 0 { format!(", {n} {word}") } else { String::new() };
-    screen.line(format!("\n{} {} sent{}{}", styled(STRONG, "mail"), mail.sent, of(mail.queued, "waiting"), of(mail.failed, "failed")))?;
+    let of = |n: usize, word: &str| {
+        if n > 0 {
+            format!(", {n} {word}")
+        } else {
+            String::new()
+        }
+    };
+    screen.line(format!(
+        "\n{} {} sent{}{}",
+        styled(STRONG, "mail"),
+        mail.sent,
+        of(mail.queued, "waiting"),
+        of(mail.failed, "failed")
+    ))?;
+    let warnings = match rules.warnings {
+        0 => String::new(),
+        n => format!(", {} of `copydesk check`", counted(n, "warning")),
+    };
     let hash = rules.hash.as_deref().unwrap_or("not loaded");
     screen.line(format!(
-        "{} {} rules, {} reviewers{} {}",
+        "{} {}, {}{warnings} {}",
         styled(STRONG, "rules"),
-        rules.rules,
-        rules.reviewers,
-        of(rules.warnings, "warnings"),
+        counted(rules.rules, "rule"),
+        counted(rules.reviewers, "reviewer"),
         styled(FAINT, hash)
     ))?;
     for run in &page.runs {
-        screen.line(format!("{} {}", styled(STRONG, format!("last {}", run.kind)), run.at))?;
+        screen.line(format!(
+            "{} {}",
+            styled(STRONG, format!("last {}", run.kind)),
+            run.at
+        ))?;
     }
     Ok(())
 }

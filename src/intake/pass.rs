@@ -28,7 +28,11 @@ pub(super) struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     pub(super) fn new(settling: Settling<'a>, tally: &'a mut Tally) -> Self {
-        Self { settling, tally, displaced: HashSet::new() }
+        Self {
+            settling,
+            tally,
+            displaced: HashSet::new(),
+        }
     }
 
     pub(super) fn run(mut self, store: &mut Store) -> Result<(), StoreError> {
@@ -36,22 +40,31 @@ impl<'a> Pass<'a> {
         let folder = match Folder::open(&source.path) {
             Ok(folder) => folder,
             Err(error) => {
-                let alarm = format!("its folder `{}` cannot be opened: {error}", source.path.display());
+                let alarm = format!(
+                    "its folder `{}` cannot be opened: {error}",
+                    source.path.display()
+                );
                 return set_alarm(store, &source.name, Some(&alarm), now);
             }
         };
-        let mut known: HashMap<Location, Found> =
-            store.read(|tx| tx.locations(&source.name))?.into_iter().map(|f| (f.location.clone(), f)).collect();
+        let mut known: HashMap<Location, Found> = store
+            .read(|tx| tx.locations(&source.name))?
+            .into_iter()
+            .map(|f| (f.location.clone(), f))
+            .collect();
         let all = known.len();
         let reading = source.reading();
         let read_anew = store.read(|tx| tx.reading(&source.name))?.as_deref() != Some(&reading);
-        let (mut to_read, mut found_again, mut closed) = (Vec::new(), Vec::new(), Vec::<PathBuf>::new());
+        let (mut to_read, mut found_again, mut closed) =
+            (Vec::new(), Vec::new(), Vec::<PathBuf>::new());
         for met in watch::walk(&source.path) {
             match met {
                 watch::Met::File { path, metadata } if source.includes(&path) => {
                     let location = Location::of(&path);
                     match known.remove(&location) {
-                        Some(found) if !read_anew && found.stat == Stat::of(&metadata).to_bytes() => {
+                        Some(found)
+                            if !read_anew && found.stat == Stat::of(&metadata).to_bytes() =>
+                        {
                             if found.missing_since.is_some() {
                                 found_again.push(found);
                             }
@@ -62,11 +75,19 @@ impl<'a> Pass<'a> {
                 watch::Met::File { .. } => {}
                 watch::Met::Passed { path, why } => {
                     if source.includes(&path) {
-                        tracing::warn!(source = source.name, "`{}` is passed over: {why}", told(&Location::of(&path)));
+                        tracing::warn!(
+                            source = source.name,
+                            "`{}` is passed over: {why}",
+                            told(&Location::of(&path))
+                        );
                     }
                 }
                 watch::Met::Closed { path, error } => {
-                    tracing::warn!(source = source.name, "`{}` cannot be looked at: {error}", told(&Location::of(&path)));
+                    tracing::warn!(
+                        source = source.name,
+                        "`{}` cannot be looked at: {error}",
+                        told(&Location::of(&path))
+                    );
                     closed.push(path);
                 }
             }
@@ -74,7 +95,11 @@ impl<'a> Pass<'a> {
         // What is left of the known files was not seen.
         let missing: Vec<Found> = known
             .into_values()
-            .filter(|found| !closed.iter().any(|path| found.location.to_path().starts_with(path)))
+            .filter(|found| {
+                !closed
+                    .iter()
+                    .any(|path| found.location.to_path().starts_with(path))
+            })
             .collect();
         let frozen = missing.len() >= VANISHED && missing.len() * 2 > all;
         let alarm = frozen.then(|| {
@@ -86,7 +111,10 @@ impl<'a> Pass<'a> {
         }
         store_found_again(store, &source.name, found_again)?;
         for batch in to_read.chunks(BATCH) {
-            let readings = batch.iter().filter_map(|l| Some((l.clone(), read(&folder, source, l)?))).collect();
+            let readings = batch
+                .iter()
+                .filter_map(|l| Some((l.clone(), read(&folder, source, l)?)))
+                .collect();
             self.take_in(store, readings)?;
         }
         if !frozen {
@@ -99,13 +127,21 @@ impl<'a> Pass<'a> {
     }
 
     /// Stores what was read.
-    pub(super) fn take_in(&mut self, store: &mut Store, readings: Vec<(Location, Reading)>) -> Result<(), StoreError> {
+    pub(super) fn take_in(
+        &mut self,
+        store: &mut Store,
+        readings: Vec<(Location, Reading)>,
+    ) -> Result<(), StoreError> {
         store.write(|tx| {
             let classes = tx.classes_id(&self.settling.source.classes)?;
             for (location, reading) in readings {
                 match reading {
-                    Reading::Broken(broken, stat) => self.keep_broken(tx, location, broken, stat)?,
-                    Reading::Record(record, raw, stat) => self.take(tx, location, *record, raw, stat, classes)?,
+                    Reading::Broken(broken, stat) => {
+                        self.keep_broken(tx, location, broken, stat)?
+                    }
+                    Reading::Record(record, raw, stat) => {
+                        self.take(tx, location, *record, raw, stat, classes)?
+                    }
                 }
             }
             Ok(())
@@ -121,18 +157,27 @@ impl<'a> Pass<'a> {
     ) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
         let stood = tx.location(&source.name, &location)?;
-        let since = stood.as_ref().and_then(|s| s.broken.as_ref()).filter(|(b, _)| *b == broken).map(|(_, since)| *since);
+        let since = stood
+            .as_ref()
+            .and_then(|s| s.broken.as_ref())
+            .filter(|(b, _)| *b == broken)
+            .map(|(_, since)| *since);
         tracing::warn!(source = source.name, "`{}:{broken}`", told(&location));
-        tx.put_location(&source.name, &Found {
-            record: stood.as_ref().and_then(|s| s.record),
-            revision: stood.as_ref().and_then(|s| s.revision),
-            raw: None,
-            stat: stat.map(|stat| stat.to_bytes().to_vec()).unwrap_or_default(),
-            first_seen: stood.as_ref().map_or(now, |s| s.first_seen),
-            missing_since: None,
-            broken: Some((broken, since.unwrap_or(now))),
-            location,
-        })
+        tx.put_location(
+            &source.name,
+            &Found {
+                record: stood.as_ref().and_then(|s| s.record),
+                revision: stood.as_ref().and_then(|s| s.revision),
+                raw: None,
+                stat: stat
+                    .map(|stat| stat.to_bytes().to_vec())
+                    .unwrap_or_default(),
+                first_seen: stood.as_ref().map_or(now, |s| s.first_seen),
+                missing_since: None,
+                broken: Some((broken, since.unwrap_or(now))),
+                location,
+            },
+        )
     }
 
     fn take(
@@ -151,7 +196,12 @@ impl<'a> Pass<'a> {
         let stood = tx.location(&source.name, &location)?;
         let mut known = tx.record_by_identity(&source.name, &record.identity)?;
         let mut same_content = false;
-        let held = stood.as_ref().and_then(|stood| stood.record).map(|id| tx.record(id)).transpose()?.flatten();
+        let held = stood
+            .as_ref()
+            .and_then(|stood| stood.record)
+            .map(|id| tx.record(id))
+            .transpose()?
+            .flatten();
         if let Some(other) = held.filter(|held| held.identity != record.identity) {
             if known.is_none() && self.is_named_anew(&other, &record, &location) {
                 known = Some(other);
@@ -169,7 +219,10 @@ impl<'a> Pass<'a> {
             revision: Some(record.revision),
             raw: Some(raw),
             stat: stat.to_bytes().to_vec(),
-            first_seen: stood.as_ref().filter(|s| s.record == Some(id)).map_or(now, |s| s.first_seen),
+            first_seen: stood
+                .as_ref()
+                .filter(|s| s.record == Some(id))
+                .map_or(now, |s| s.first_seen),
             missing_since: None,
             broken: None,
         };
@@ -180,14 +233,19 @@ impl<'a> Pass<'a> {
             return self.settling.first_seen(tx, id, &record);
         };
         tx.put_location(&source.name, &found(known.id))?;
-        let leads = tx.locations_of(known.id)?.first().is_some_and(|lead| lead.location == location);
+        let leads = tx
+            .locations_of(known.id)?
+            .first()
+            .is_some_and(|lead| lead.location == location);
         if !leads {
             if record.revision == known.revision {
                 self.settling.keep_decided(tx, known.id, record.published)?;
             }
             return Ok(());
         }
-        let same_content = same_content || record.revision == known.revision || self.is_hashed_anew(tx, &known, &record, classes)?;
+        let same_content = same_content
+            || record.revision == known.revision
+            || self.is_hashed_anew(tx, &known, &record, classes)?;
         if same_content {
             if self.settling.same_revision(tx, &known, &record, classes)? {
                 self.tally.rescored.insert(known.id);
@@ -204,8 +262,10 @@ impl<'a> Pass<'a> {
     fn is_named_anew(&self, known: &Known, record: &Record, location: &Location) -> bool {
         let source = self.settling.source;
         let mut fields = record.fields.clone();
-        let names: Vec<(String, String)> =
-            source.identities_of(&record.fields).map(|(key, url)| (key.to_owned(), url)).collect();
+        let names: Vec<(String, String)> = source
+            .identities_of(&record.fields)
+            .map(|(key, url)| (key.to_owned(), url))
+            .collect();
         for (key, url) in &names {
             if *url == known.identity {
                 return record::revision(&fields, &record.body, &source.classes) == known.revision;
@@ -218,7 +278,13 @@ impl<'a> Pass<'a> {
 
     /// Whether the revision differs only because keys changed their class, or hashes their making:
     /// under the classes of old, what is stored and what was read are the same.
-    fn is_hashed_anew(&self, tx: &Tx<'_>, known: &Known, record: &Record, classes: i64) -> Result<bool, StoreError> {
+    fn is_hashed_anew(
+        &self,
+        tx: &Tx<'_>,
+        known: &Known,
+        record: &Record,
+        classes: i64,
+    ) -> Result<bool, StoreError> {
         if known.classes == classes {
             return Ok(false);
         }
@@ -227,9 +293,13 @@ impl<'a> Pass<'a> {
         let shared = |map: &Map, other: &record::source::Classes| -> Map {
             // A key that either side does not store cannot be compared.
             let kept = map.iter().filter(|(key, _)| {
-                !matches!(other.of(key), record::source::Class::Volatile | record::source::Class::Decision)
+                !matches!(
+                    other.of(key),
+                    record::source::Class::Volatile | record::source::Class::Decision
+                )
             });
-            kept.map(|(key, value)| (key.to_owned(), value.clone())).collect()
+            kept.map(|(key, value)| (key.to_owned(), value.clone()))
+                .collect()
         };
         let before = record::revision(&shared(&fields, &self.settling.source.classes), &body, &old);
         let after = record::revision(&shared(&record.fields, &old), &record.body, &old);
@@ -240,7 +310,14 @@ impl<'a> Pass<'a> {
     fn moved_here(&self, tx: &Tx<'_>, record: &Record) -> Result<Option<Known>, StoreError> {
         let Settling { source, now, .. } = self.settling;
         for missing in tx.missing_with(&source.name, record.revision, now - GRACE)? {
-            let Some(known) = missing.record.map(|id| tx.record(id)).transpose()?.flatten() else { continue };
+            let Some(known) = missing
+                .record
+                .map(|id| tx.record(id))
+                .transpose()?
+                .flatten()
+            else {
+                continue;
+            };
             if known.identity == missing.location.as_str() {
                 tx.drop_location(&source.name, &missing.location)?;
                 return Ok(Some(known));
@@ -251,13 +328,22 @@ impl<'a> Pass<'a> {
 
     fn mark_missing(&self, store: &mut Store, missing: &[Found]) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
-        let newly: Vec<_> = missing.iter().filter(|found| found.missing_since.is_none()).collect();
+        let newly: Vec<_> = missing
+            .iter()
+            .filter(|found| found.missing_since.is_none())
+            .collect();
         if newly.is_empty() {
             return Ok(());
         }
         store.write(|tx| {
             for found in newly {
-                tx.put_location(&source.name, &Found { missing_since: Some(now), ..found.clone() })?;
+                tx.put_location(
+                    &source.name,
+                    &Found {
+                        missing_since: Some(now),
+                        ..found.clone()
+                    },
+                )?;
             }
             Ok(())
         })
@@ -266,7 +352,11 @@ impl<'a> Pass<'a> {
     /// Forgets files that were missing already in an earlier pass, long enough ago.
     fn drop_missing(&mut self, store: &mut Store, missing: &[Found]) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
-        let is_gone = |found: &&Found| found.missing_since.is_some_and(|since| now.duration_since(since) >= GRACE);
+        let is_gone = |found: &&Found| {
+            found
+                .missing_since
+                .is_some_and(|since| now.duration_since(since) >= GRACE)
+        };
         let gone: Vec<_> = missing.iter().filter(is_gone).collect();
         if gone.is_empty() {
             return Ok(());
@@ -274,13 +364,17 @@ impl<'a> Pass<'a> {
         store.write(|tx| {
             for found in &gone {
                 // Another file may have taken its record over in this pass.
-                if tx.location(&source.name, &found.location)?.is_some_and(|f| f.missing_since.is_some()) {
+                if tx
+                    .location(&source.name, &found.location)?
+                    .is_some_and(|f| f.missing_since.is_some())
+                {
                     tx.drop_location(&source.name, &found.location)?;
                 }
             }
             Ok::<_, StoreError>(())
         })?;
-        self.displaced.extend(gone.iter().filter_map(|found| found.record));
+        self.displaced
+            .extend(gone.iter().filter_map(|found| found.record));
         Ok(())
     }
 
@@ -292,7 +386,9 @@ impl<'a> Pass<'a> {
         }
         store.write(|tx| {
             for id in self.displaced {
-                let Some(known) = tx.record(id)? else { continue };
+                let Some(known) = tx.record(id)? else {
+                    continue;
+                };
                 match tx.locations_of(id)?.first() {
                     None => {
                         tx.set_gone(id, Some(now))?;
@@ -302,7 +398,13 @@ impl<'a> Pass<'a> {
                     }
                     // Another file leads now; what it holds is taken in by the next pass.
                     Some(lead) if lead.revision != Some(known.revision) => {
-                        tx.put_location(&source.name, &Found { stat: Vec::new(), ..lead.clone() })?;
+                        tx.put_location(
+                            &source.name,
+                            &Found {
+                                stat: Vec::new(),
+                                ..lead.clone()
+                            },
+                        )?;
                     }
                     Some(_) => {}
                 }
@@ -312,17 +414,34 @@ impl<'a> Pass<'a> {
     }
 }
 
-fn store_found_again(store: &mut Store, source: &str, found_again: Vec<Found>) -> Result<(), StoreError> {
+fn store_found_again(
+    store: &mut Store,
+    source: &str,
+    found_again: Vec<Found>,
+) -> Result<(), StoreError> {
     if found_again.is_empty() {
         return Ok(());
     }
     store.write(|tx| {
-        found_again.into_iter().try_for_each(|found| tx.put_location(source, &Found { missing_since: None, ..found }))
+        found_again.into_iter().try_for_each(|found| {
+            tx.put_location(
+                source,
+                &Found {
+                    missing_since: None,
+                    ..found
+                },
+            )
+        })
     })
 }
 
 /// Raises or ends a source's alarm, if that changes anything.
-fn set_alarm(store: &mut Store, source: &str, alarm: Option<&str>, now: jiff::Timestamp) -> Result<(), StoreError> {
+fn set_alarm(
+    store: &mut Store,
+    source: &str,
+    alarm: Option<&str>,
+    now: jiff::Timestamp,
+) -> Result<(), StoreError> {
     let stands = store.read(|tx| tx.alarm(source))?;
     if stands.as_ref().map(|(text, _)| text.as_str()) == alarm {
         return Ok(());

@@ -24,7 +24,12 @@ pub(super) struct Settling<'a> {
 
 impl Settling<'_> {
     /// A record that was never seen.
-    pub(super) fn first_seen(&self, tx: &Tx<'_>, id: i64, record: &Record) -> Result<(), StoreError> {
+    pub(super) fn first_seen(
+        &self,
+        tx: &Tx<'_>,
+        id: i64,
+        record: &Record,
+    ) -> Result<(), StoreError> {
         let subject = self.subject(&record.fields, record.published, self.now);
         let assessment = self.rules.assess(&subject, Occasion::FIRST, self.now);
         tx.put_assessment(id, self.rules.hash, &assessment)?;
@@ -33,12 +38,22 @@ impl Settling<'_> {
 
     /// A record with a new revision: its item waits anew, whatever was decided and whatever the
     /// flag of the file says.
-    pub(super) fn revised(&self, tx: &Tx<'_>, known: &Known, record: &Record, classes: i64) -> Result<(), StoreError> {
+    pub(super) fn revised(
+        &self,
+        tx: &Tx<'_>,
+        known: &Known,
+        record: &Record,
+        classes: i64,
+    ) -> Result<(), StoreError> {
         let (fields, body) = tx.contents(known.id)?;
         tx.update_record(known.id, record, classes, self.now)?;
         let subject = self.subject(&record.fields, record.published, known.first_seen);
         let item = tx.item_of(known.id)?;
-        let occasion = if item.is_some() { Occasion::REVISED } else { Occasion::FIRST };
+        let occasion = if item.is_some() {
+            Occasion::REVISED
+        } else {
+            Occasion::FIRST
+        };
         let assessment = self.rules.assess(&subject, occasion, self.now);
         tx.put_assessment(known.id, self.rules.hash, &assessment)?;
         let Some(item) = item else {
@@ -46,19 +61,33 @@ impl Settling<'_> {
         };
         let after_approval = item.status == Status::Approved || item.changed_after_approval;
         tx.set_item_revision(item.id, record.revision, after_approval)?;
-        let item = Item { revision: record.revision, changed_after_approval: after_approval, ..item };
+        let item = Item {
+            revision: record.revision,
+            changed_after_approval: after_approval,
+            ..item
+        };
         let detail = json!({
             "changed": changes(&fields, &body, record, self.source),
             "after_approval": after_approval,
         });
-        let Some(moved) = tx.advance(&item, Cause::Revised, Some(&detail), self.now)? else { return Ok(()) };
-        if item.status == Status::Approved && self.source.on_change == OnChange::Unpublish && self.source.write {
-            let approval = tx.decisions(item.id)?.into_iter().rfind(|d| d.verdict == Verdict::Approve);
+        let Some(moved) = tx.advance(&item, Cause::Revised, Some(&detail), self.now)? else {
+            return Ok(());
+        };
+        if item.status == Status::Approved
+            && self.source.on_change == OnChange::Unpublish
+            && self.source.write
+        {
+            let approval = tx
+                .decisions(item.id)?
+                .into_iter()
+                .rfind(|d| d.verdict == Verdict::Approve);
             if let Some(approval) = approval {
                 tx.request_writes(&moved, &approval.id, "unpublish", false, self.now)?;
             }
         }
-        let Some(queue) = self.queue(&assessment) else { return self.unrouted(tx, &moved) };
+        let Some(queue) = self.queue(&assessment) else {
+            return self.unrouted(tx, &moved);
+        };
         let mut place = self.place(queue, &subject, &assessment, self.now);
         if after_approval {
             place.due_at = Some(self.now);
@@ -90,12 +119,16 @@ impl Settling<'_> {
         }
         tx.update_record(known.id, record, classes, self.now)?;
         let item = tx.item_of(known.id)?;
-        if let Some(item) = item.as_ref().filter(|item| item.revision != record.revision) {
+        if let Some(item) = item
+            .as_ref()
+            .filter(|item| item.revision != record.revision)
+        {
             tx.set_item_revision(item.id, record.revision, item.changed_after_approval)?;
         }
         let subject = self.subject(&record.fields, record.published, known.first_seen);
-        let published_by_others =
-            record.published && !known.published && item.as_ref().is_some_and(|item| item.status.is_open());
+        let published_by_others = record.published
+            && !known.published
+            && item.as_ref().is_some_and(|item| item.status.is_open());
         if let (true, Some(item)) = (published_by_others, &item) {
             let assessment = self.rules.assess(&subject, Occasion::FIRST, self.now);
             if self.queue(&assessment).is_none() {
@@ -105,14 +138,23 @@ impl Settling<'_> {
                 return Ok(false);
             }
         }
-        let known = Known { revision: record.revision, published: record.published, ..known.clone() };
+        let known = Known {
+            revision: record.revision,
+            published: record.published,
+            ..known.clone()
+        };
         let rescored = self.score_again(tx, &known, &record.fields)?;
         self.keep_decided(tx, known.id, record.published)?;
         Ok(rescored)
     }
 
     /// Scores and routes a record again. Returns whether that changed anything.
-    pub(super) fn score_again(&self, tx: &Tx<'_>, known: &Known, fields: &Map) -> Result<bool, StoreError> {
+    pub(super) fn score_again(
+        &self,
+        tx: &Tx<'_>,
+        known: &Known,
+        fields: &Map,
+    ) -> Result<bool, StoreError> {
         let subject = self.subject(fields, known.published, known.first_seen);
         let item = tx.item_of(known.id)?;
         let occasion = match &item {
@@ -148,17 +190,35 @@ impl Settling<'_> {
 
     /// Writes a standing decision again when a file does not carry it, unless upstream takes it
     /// back so often that it is a fight.
-    pub(super) fn keep_decided(&self, tx: &Tx<'_>, record: i64, published: bool) -> Result<(), StoreError> {
-        let Some(item) = tx.item_of(record)?.filter(|item| item.status.is_decided()) else { return Ok(()) };
-        let sets = if item.status == Status::Approved { &self.source.approve } else { &self.source.reject };
-        let carried = self.source.wants_published(sets).is_none_or(|wanted| wanted == published);
+    pub(super) fn keep_decided(
+        &self,
+        tx: &Tx<'_>,
+        record: i64,
+        published: bool,
+    ) -> Result<(), StoreError> {
+        let Some(item) = tx.item_of(record)?.filter(|item| item.status.is_decided()) else {
+            return Ok(());
+        };
+        let sets = if item.status == Status::Approved {
+            &self.source.approve
+        } else {
+            &self.source.reject
+        };
+        let carried = self
+            .source
+            .wants_published(sets)
+            .is_none_or(|wanted| wanted == published);
         if carried || !self.source.write || tx.is_write_pending(item.id)? {
             return Ok(());
         }
         let limits = self.rules.desk.reassert;
-        let often = |span, limit| Ok::<_, StoreError>(tx.reasserts(item.id, span, self.now)? >= limit);
-        if often(SignedDuration::from_mins(10), limits.per_10_minutes)? || often(SignedDuration::from_hours(24), limits.per_day)? {
-            let error = "upstream takes the decision back each time it is written; it is not written again";
+        let often =
+            |span, limit| Ok::<_, StoreError>(tx.reasserts(item.id, span, self.now)? >= limit);
+        if often(SignedDuration::from_mins(10), limits.per_10_minutes)?
+            || often(SignedDuration::from_hours(24), limits.per_day)?
+        {
+            let error =
+                "upstream takes the decision back each time it is written; it is not written again";
             tx.stop_reasserting(&item, error, self.now)?;
             return tx.add_event(&item, "reassert_stopped", "copydesk", None, self.now);
         }
@@ -166,8 +226,18 @@ impl Settling<'_> {
         tx.add_event(&item, "reasserted", "copydesk", None, self.now)
     }
 
-    fn subject<'s>(&'s self, fields: &'s Map, published: bool, first_seen: Timestamp) -> Subject<'s> {
-        Subject { fields, published, first_seen, source: &self.source.name }
+    fn subject<'s>(
+        &'s self,
+        fields: &'s Map,
+        published: bool,
+        first_seen: Timestamp,
+    ) -> Subject<'s> {
+        Subject {
+            fields,
+            published,
+            first_seen,
+            source: &self.source.name,
+        }
     }
 
     fn queue(&self, assessment: &Assessment) -> Option<&Queue> {
@@ -177,7 +247,13 @@ impl Settling<'_> {
         }
     }
 
-    fn place<'q>(&self, queue: &'q Queue, subject: &Subject<'_>, assessment: &Assessment, from: Timestamp) -> Place<'q> {
+    fn place<'q>(
+        &self,
+        queue: &'q Queue,
+        subject: &Subject<'_>,
+        assessment: &Assessment,
+        from: Timestamp,
+    ) -> Place<'q> {
         let published = record::published_at(subject.fields).unwrap_or(subject.first_seen);
         Place {
             queue: &queue.name,
@@ -195,14 +271,23 @@ impl Settling<'_> {
         subject: &Subject<'_>,
         assessment: &Assessment,
     ) -> Result<(), StoreError> {
-        let Some(queue) = self.queue(assessment) else { return Ok(()) };
+        let Some(queue) = self.queue(assessment) else {
+            return Ok(());
+        };
         let place = self.place(queue, subject, assessment, self.now);
         let item = tx.open_item(record, revision, &place, self.now)?;
         self.decide_by_queue(tx, &item, assessment)
     }
 
-    fn decide_by_queue(&self, tx: &Tx<'_>, item: &Item, assessment: &Assessment) -> Result<(), StoreError> {
-        let Route::Queue(name, Some(verdict)) = &assessment.route else { return Ok(()) };
+    fn decide_by_queue(
+        &self,
+        tx: &Tx<'_>,
+        item: &Item,
+        assessment: &Assessment,
+    ) -> Result<(), StoreError> {
+        let Route::Queue(name, Some(verdict)) = &assessment.route else {
+            return Ok(());
+        };
         let id = uuid::Uuid::now_v7().to_string();
         let decision = Decision {
             id: &id,
@@ -220,7 +305,8 @@ impl Settling<'_> {
 
     fn unrouted(&self, tx: &Tx<'_>, item: &Item) -> Result<(), StoreError> {
         let detail = json!({"why": "no queue takes it any more"});
-        tx.advance(item, Cause::Gone, Some(&detail), self.now).map(drop)
+        tx.advance(item, Cause::Gone, Some(&detail), self.now)
+            .map(drop)
     }
 }
 
@@ -233,7 +319,9 @@ fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
 
 fn changed(before: Option<&crate::store::records::Assessed>, after: &Assessment) -> bool {
     before.is_none_or(|before| {
-        before.score != after.score || before.queue.as_deref() != after.route.queue() || before.hits != after.hits
+        before.score != after.score
+            || before.queue.as_deref() != after.route.queue()
+            || before.hits != after.hits
     })
 }
 
@@ -242,7 +330,11 @@ fn changed(before: Option<&crate::store::records::Assessed>, after: &Assessment)
 fn changes(fields: &Map, body: &str, record: &Record, source: &Source) -> Vec<serde_json::Value> {
     let is_content = |key: &str| source.classes.of(key) == Class::Content;
     let keys = fields.iter().map(|(key, _)| key);
-    let added = record.fields.iter().map(|(key, _)| key).filter(|key| fields.get(key).is_none());
+    let added = record
+        .fields
+        .iter()
+        .map(|(key, _)| key)
+        .filter(|key| fields.get(key).is_none());
     let cut = |value: Option<&Value>| value.map(|value| shown::line(&value.to_string(), 200));
     let mut changes: Vec<_> = keys
         .chain(added)

@@ -85,10 +85,21 @@ impl fmt::Display for Reason {
         match self {
             Self::First => f.write_str("first digest"),
             Self::Reminder => f.write_str("reminder"),
-            Self::News { new, changed, overdue } => {
-                let counts = [(new, "new"), (changed, "changed"), (overdue, "become overdue")];
-                let said: Vec<String> =
-                    counts.iter().filter(|(n, _)| **n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+            Self::News {
+                new,
+                changed,
+                overdue,
+            } => {
+                let counts = [
+                    (new, "new"),
+                    (changed, "changed"),
+                    (overdue, "become overdue"),
+                ];
+                let said: Vec<String> = counts
+                    .iter()
+                    .filter(|(n, _)| **n > 0)
+                    .map(|(n, word)| format!("{n} {word}"))
+                    .collect();
                 f.write_str(&said.join(", "))
             }
         }
@@ -106,7 +117,8 @@ pub fn due(
     now: Timestamp,
 ) -> Option<Due> {
     let told: HashMap<i64, &Told> = told.iter().map(|told| (told.item, told)).collect();
-    let (mut new, mut changed, mut overdue, mut still) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut new, mut changed, mut overdue, mut still) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut news, mut become_overdue) = ((0, 0), 0);
     for item in waiting {
         let known = told.get(&item.id);
@@ -130,17 +142,33 @@ pub fn due(
     let reason = match (news, become_overdue) {
         _ if waiting.is_empty() => return None,
         ((0, 0), 0) => {
-            let again = last.zip(remind).is_some_and(|(last, remind)| now.duration_since(last) >= remind);
+            let again = last
+                .zip(remind)
+                .is_some_and(|(last, remind)| now.duration_since(last) >= remind);
             if !again {
                 return None;
             }
             Reason::Reminder
         }
         _ if last.is_none() => Reason::First,
-        ((new, changed), overdue) => Reason::News { new, changed, overdue },
+        ((new, changed), overdue) => Reason::News {
+            new,
+            changed,
+            overdue,
+        },
     };
-    let told = waiting.iter().map(|item| (item.id, item.version, item.overdue)).collect();
-    Some(Due { reason, overdue, new, changed, still, told })
+    let told = waiting
+        .iter()
+        .map(|item| (item.id, item.version, item.overdue))
+        .collect();
+    Some(Due {
+        reason,
+        overdue,
+        new,
+        changed,
+        still,
+        told,
+    })
 }
 
 /// The subject, with counts that fit a phone's list.
@@ -150,22 +178,54 @@ pub fn subject(due: &Due) -> String {
         (due.overdue.len(), "overdue"),
         (due.new.len(), "new"),
         (due.changed.len(), "changed"),
-        (if due.reason == Reason::Reminder { due.still.len() } else { 0 }, "waiting"),
+        (
+            if due.reason == Reason::Reminder {
+                due.still.len()
+            } else {
+                0
+            },
+            "waiting",
+        ),
     ];
-    let said: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    let said: Vec<String> = counts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{n} {word}"))
+        .collect();
     format!("copydesk: {}", said.join(", "))
 }
 
 /// The digest as plain text, in her time zone.
 #[must_use]
-pub fn text(reviewer: &Reviewer, due: &Due, waiting: &[&Waiting], broken: usize, now: Timestamp) -> String {
+pub fn text(
+    reviewer: &Reviewer,
+    due: &Due,
+    waiting: &[&Waiting],
+    broken: usize,
+    now: Timestamp,
+) -> String {
     let by_id: HashMap<i64, &Waiting> = waiting.iter().map(|item| (item.id, *item)).collect();
-    let mut page = Page { reviewer, now, room: IN_FULL, left_out: BTreeMap::new(), text: String::new() };
+    let mut page = Page {
+        reviewer,
+        now,
+        room: IN_FULL,
+        left_out: BTreeMap::new(),
+        text: String::new(),
+    };
     page.line(&format!("Hello {},", shown::line(&reviewer.name, 60)));
     let count = waiting.len();
-    let (story, waits) = if count == 1 { ("story", "waits") } else { ("stories", "wait") };
-    page.line(&format!("{count} {story} {waits} for a decision in your queues ({}).", due.reason));
-    let find = |ids: &[i64]| -> Vec<&Waiting> { ids.iter().filter_map(|id| by_id.get(id).copied()).collect() };
+    let (story, waits) = if count == 1 {
+        ("story", "waits")
+    } else {
+        ("stories", "wait")
+    };
+    page.line(&format!(
+        "{count} {story} {waits} for a decision in your queues ({}).",
+        due.reason
+    ));
+    let find = |ids: &[i64]| -> Vec<&Waiting> {
+        ids.iter().filter_map(|id| by_id.get(id).copied()).collect()
+    };
     page.section("Overdue", &find(&due.overdue));
     page.section("New for you", &find(&due.new));
     page.section("Changed since you looked", &find(&due.changed));
@@ -173,15 +233,32 @@ pub fn text(reviewer: &Reviewer, due: &Due, waiting: &[&Waiting], broken: usize,
     if due.reason == Reason::Reminder {
         page.section("Still waiting", &still);
     } else if let Some(oldest) = still.iter().map(|item| item.arrived_at).min() {
-        page.line(&format!("\nStill waiting: {}, the oldest for {}.", still.len(), rough(now.duration_since(oldest))));
+        page.line(&format!(
+            "\nStill waiting: {}, the oldest for {}.",
+            still.len(),
+            rough(now.duration_since(oldest))
+        ));
     }
     if !page.left_out.is_empty() {
-        let counts: Vec<String> = page.left_out.iter().map(|(queue, n)| format!("{n} in {queue}")).collect();
-        page.line(&format!("\nMore, not listed here: {}. `copydesk queue` lists all.", counts.join(", ")));
+        let counts: Vec<String> = page
+            .left_out
+            .iter()
+            .map(|(queue, n)| format!("{n} in {queue}"))
+            .collect();
+        page.line(&format!(
+            "\nMore, not listed here: {}. `copydesk queue` lists all.",
+            counts.join(", ")
+        ));
     }
     if broken > 0 {
-        let files = if broken == 1 { "1 file" } else { &format!("{broken} files") };
-        page.line(&format!("\n{files} cannot be read (broken): `copydesk status` says which and why."));
+        let files = if broken == 1 {
+            "1 file"
+        } else {
+            &format!("{broken} files")
+        };
+        page.line(&format!(
+            "\n{files} cannot be read (broken): `copydesk status` says which and why."
+        ));
     }
     page.line("\n-- \nDecide with `copydesk approve`, `reject` or `hold` and the item's number; `copydesk show` has more.");
     page.text
@@ -224,8 +301,15 @@ impl Page<'_> {
         let known_as = format!("{}@{}", item.id, item.version);
         line(format!("\n{known_as}  {}", shown::line(&item.title, WIDTH)));
         let mut about = Vec::new();
-        about.extend(item.provider.as_deref().map(|provider| shown::line(provider, 50)));
-        about.extend(item.published_at.map(|at| format!("{} old", rough(self.now.duration_since(at)))));
+        about.extend(
+            item.provider
+                .as_deref()
+                .map(|provider| shown::line(provider, 50)),
+        );
+        about.extend(
+            item.published_at
+                .map(|at| format!("{} old", rough(self.now.duration_since(at)))),
+        );
         if !item.topics.is_empty() {
             about.push(shown::line(&item.topics.join(", "), 60));
         }
@@ -242,10 +326,21 @@ impl Page<'_> {
             place.push("changed after approval".into());
         }
         line(format!("    {}", place.join(" | ")));
-        let Score { quality, heat, topic, total } = item.score;
-        line(format!("    score {total} = quality {quality} + heat {heat} + topic {topic}"));
+        let Score {
+            quality,
+            heat,
+            topic,
+            total,
+        } = item.score;
+        line(format!(
+            "    score {total} = quality {quality} + heat {heat} + topic {topic}"
+        ));
         for hit in &item.reasons {
-            line(format!("    {:+}  {}", hit.points, shown::line(&hit.why, 66)));
+            line(format!(
+                "    {:+}  {}",
+                hit.points,
+                shown::line(&hit.why, 66)
+            ));
         }
         line(format!("    copydesk approve {known_as}"));
         text
@@ -281,13 +376,26 @@ mod tests {
         let parse = |text: &str| -> Vec<(i64, i64, bool)> {
             let parts = text.split_whitespace().map(|part| {
                 let (id, version) = part.trim_end_matches('!').split_once('@').unwrap();
-                (id.parse().unwrap(), version.parse().unwrap(), part.ends_with('!'))
+                (
+                    id.parse().unwrap(),
+                    version.parse().unwrap(),
+                    part.ends_with('!'),
+                )
             });
             parts.collect()
         };
-        let told: Vec<Told> =
-            parse(told).into_iter().map(|(item, version, overdue)| Told { item, version, overdue }).collect();
-        let waits: Vec<Waiting> = parse(waits).into_iter().map(|(id, v, o)| waiting(id, v, o)).collect();
+        let told: Vec<Told> = parse(told)
+            .into_iter()
+            .map(|(item, version, overdue)| Told {
+                item,
+                version,
+                overdue,
+            })
+            .collect();
+        let waits: Vec<Waiting> = parse(waits)
+            .into_iter()
+            .map(|(id, v, o)| waiting(id, v, o))
+            .collect();
         let last = hours.map(|hours| NOW - SignedDuration::from_hours(hours));
         let remind = Some(SignedDuration::from_hours(72));
         match due(&waits.iter().collect::<Vec<_>>(), &told, last, remind, NOW) {
@@ -300,17 +408,36 @@ mod tests {
     fn a_digest_is_a_diff() {
         for (told, waits, hours, expected) in [
             ("", "", None, "nothing"),
-            ("", "1@1 2@1!", None, "first digest; copydesk: 1 overdue, 1 new"),
+            (
+                "",
+                "1@1 2@1!",
+                None,
+                "first digest; copydesk: 1 overdue, 1 new",
+            ),
             ("1@1", "1@1", Some(1), "nothing"),
             ("1@1", "1@1 2@1", Some(1), "1 new; copydesk: 1 new"),
             ("1@1", "1@2", Some(1), "1 changed; copydesk: 1 changed"),
-            ("1@1", "1@1!", Some(1), "1 become overdue; copydesk: 1 overdue"),
+            (
+                "1@1",
+                "1@1!",
+                Some(1),
+                "1 become overdue; copydesk: 1 overdue",
+            ),
             ("1@1!", "1@1!", Some(1), "nothing"),
-            ("1@1!", "1@1! 2@1", Some(1), "1 new; copydesk: 1 overdue, 1 new"),
+            (
+                "1@1!",
+                "1@1! 2@1",
+                Some(1),
+                "1 new; copydesk: 1 overdue, 1 new",
+            ),
             ("1@1", "1@1", Some(72), "reminder; copydesk: 1 waiting"),
             ("1@1 2@1", "", Some(99), "nothing"),
         ] {
-            assert_eq!(said(told, waits, hours), expected, "told {told:?}, waiting {waits:?}");
+            assert_eq!(
+                said(told, waits, hours),
+                expected,
+                "told {told:?}, waiting {waits:?}"
+            );
         }
     }
 }

@@ -51,8 +51,15 @@ pub fn set(bytes: &[u8], key: &str, value: &Value) -> Result<Option<Edited>, Edi
         let line = Line::new(&parts, key, value)?;
         let edited = splice(bytes, line.at..line.at, &line.text);
         verify(bytes, &edited, key)?;
-        let undo = Undo { key: key.into(), before: None, after: written(value, Style::Plain)? };
-        return Ok(Some(Edited { bytes: edited, undo }));
+        let undo = Undo {
+            key: key.into(),
+            before: None,
+            after: written(value, Style::Plain)?,
+        };
+        return Ok(Some(Edited {
+            bytes: edited,
+            undo,
+        }));
     };
     let (Some(stands), Data::Scalar(_, style)) = (node.as_scalar(), &node.data) else {
         return Err(EditError::odd(key, "is no single value"));
@@ -63,12 +70,24 @@ pub fn set(bytes: &[u8], key: &str, value: &Value) -> Result<Option<Edited>, Edi
     if std::mem::discriminant(stands) != std::mem::discriminant(value) {
         return Err(EditError::odd(key, &format!("holds {}", stands.kind())));
     }
-    let after = written(value, *style).map_err(|_| EditError::odd(key, "is written as a block, or marked by a tag, anchor or alias"))?;
+    let after = written(value, *style).map_err(|_| {
+        EditError::odd(
+            key,
+            "is written as a block, or marked by a tag, anchor or alias",
+        )
+    })?;
     let range = place(&parts, node);
     let edited = splice(bytes, range.clone(), &after);
     verify(bytes, &edited, key)?;
     let before = Some(parts.text[range].to_owned());
-    Ok(Some(Edited { bytes: edited, undo: Undo { key: key.into(), before, after } }))
+    Ok(Some(Edited {
+        bytes: edited,
+        undo: Undo {
+            key: key.into(),
+            before,
+            after,
+        },
+    }))
 }
 
 /// Takes an edit back. `None` when what it wrote does not stand there any more.
@@ -90,11 +109,19 @@ pub fn undo(bytes: &[u8], undo: &Undo) -> Result<Option<Edited>, EditError> {
     };
     let edited = splice(bytes, range, text);
     verify(bytes, &edited, &undo.key)?;
-    Ok(Some(Edited { bytes: edited, undo: undo.clone() }))
+    Ok(Some(Edited {
+        bytes: edited,
+        undo: undo.clone(),
+    }))
 }
 
 fn find<'p>(parts: &'p Parts<'_>, key: &str) -> Option<&'p Node> {
-    parts.tree.as_map()?.iter().find(|(k, _)| k.text == key).map(|(_, node)| node)
+    parts
+        .tree
+        .as_map()?
+        .iter()
+        .find(|(k, _)| k.text == key)
+        .map(|(_, node)| node)
 }
 
 /// The bytes of a node in the whole file.
@@ -105,7 +132,9 @@ fn place(parts: &Parts<'_>, node: &Node) -> Range<usize> {
 /// The whole line that a range stands on, with its ending.
 fn line_around(parts: &Parts<'_>, range: &Range<usize>) -> Range<usize> {
     let start = parts.text[..range.start].rfind('\n').map_or(0, |lf| lf + 1);
-    let end = parts.text[range.end..].find('\n').map_or(parts.text.len(), |lf| range.end + lf + 1);
+    let end = parts.text[range.end..]
+        .find('\n')
+        .map_or(parts.text.len(), |lf| range.end + lf + 1);
     start..end
 }
 
@@ -119,18 +148,28 @@ impl Line {
     fn new(parts: &Parts<'_>, key: &str, value: &Value) -> Result<Self, EditError> {
         let front = &parts.text[parts.front.clone()];
         // The ending of the last line of the front matter, which is never the file's last line.
-        let ending = if front.ends_with("\r\n") { "\r\n" } else { "\n" };
+        let ending = if front.ends_with("\r\n") {
+            "\r\n"
+        } else {
+            "\n"
+        };
         let first = parts.tree.as_map().and_then(|entries| entries.first());
         let indent = first.map_or("", |(first, _)| {
             let start = front[..first.span.start].rfind('\n').map_or(0, |lf| lf + 1);
             &front[start..first.span.start]
         });
         if !indent.chars().all(|c| c == ' ') {
-            return Err(EditError::odd(key, "is missing, and the front matter is no plain list of keys"));
+            return Err(EditError::odd(
+                key,
+                "is missing, and the front matter is no plain list of keys",
+            ));
         }
         let value = written(value, Style::Plain)?;
         let key = written(&Value::Text(key.to_owned()), Style::Plain)?;
-        Ok(Self { at: parts.front.end, text: format!("{indent}{key}: {value}{ending}") })
+        Ok(Self {
+            at: parts.front.end,
+            text: format!("{indent}{key}: {value}{ending}"),
+        })
     }
 }
 
@@ -149,7 +188,11 @@ fn written(value: &Value, style: Style) -> Result<String, EditError> {
         _ => {
             let yaml = serde_yaml::to_string(value).map_err(|_| refuse())?;
             let yaml = yaml.trim_end();
-            if yaml.contains('\n') { Err(refuse()) } else { Ok(yaml.to_owned()) }
+            if yaml.contains('\n') {
+                Err(refuse())
+            } else {
+                Ok(yaml.to_owned())
+            }
         }
     }
 }
@@ -161,7 +204,8 @@ fn splice(bytes: &[u8], range: Range<usize>, text: &str) -> Vec<u8> {
 /// Reads both versions and compares them: only `key` may differ, in one line, and no byte of the
 /// body.
 fn verify(before: &[u8], after: &[u8], key: &str) -> Result<(), EditError> {
-    let unsafe_edit = || EditError::Refused(format!("setting `{key}` would change more than that key"));
+    let unsafe_edit =
+        || EditError::Refused(format!("setting `{key}` would change more than that key"));
     let (old, new) = (split(before)?, split(after).map_err(|_| unsafe_edit())?);
     let without_key = |parts: &Parts<'_>| -> Map {
         let mut map = parts.tree.to_map();
@@ -172,14 +216,29 @@ fn verify(before: &[u8], after: &[u8], key: &str) -> Result<(), EditError> {
     let same_body = old.body() == new.body();
     let start = before.iter().zip(after).take_while(|(a, b)| a == b).count();
     let shorter = before.len().min(after.len()) - start;
-    let end = before.iter().rev().zip(after.iter().rev()).take(shorter).take_while(|(a, b)| a == b).count();
-    let breaks = |bytes: &[u8]| bytes[start..bytes.len() - end].iter().filter(|b| **b == b'\n').count();
+    let end = before
+        .iter()
+        .rev()
+        .zip(after.iter().rev())
+        .take(shorter)
+        .take_while(|(a, b)| a == b)
+        .count();
+    let breaks = |bytes: &[u8]| {
+        bytes[start..bytes.len() - end]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count()
+    };
     let one_line = match (breaks(before), breaks(after)) {
         (0, 0) => true,
         (0, 1) | (1, 0) => find(&old, key).is_none() || find(&new, key).is_none(),
         _ => false,
     };
-    if same_front && same_body && one_line { Ok(()) } else { Err(unsafe_edit()) }
+    if same_front && same_body && one_line {
+        Ok(())
+    } else {
+        Err(unsafe_edit())
+    }
 }
 
 /// Why an edit is left to a person.
@@ -195,7 +254,9 @@ pub enum EditError {
 
 impl EditError {
     fn odd(key: &str, how: &str) -> Self {
-        Self::Refused(format!("`{key}` {how}; it is not written over: change it by hand"))
+        Self::Refused(format!(
+            "`{key}` {how}; it is not written over: change it by hand"
+        ))
     }
 }
 
@@ -215,17 +276,50 @@ mod tests {
     #[test]
     fn one_scalar_changes_or_one_line_comes() {
         for (before, after) in [
-            ("---\na: 1\npublished: false\n---\nbody", "---\na: 1\npublished: true\n---\nbody"),
-            ("---\r\npublished:   false  # why\r\na: 1\r\n---\r\n", "---\r\npublished:   true  # why\r\na: 1\r\n---\r\n"),
-            ("\u{feff}---\npublished: False\n---", "\u{feff}---\npublished: true\n---"),
-            ("---\n{a: 1, published: false, b: [2]}\n---\n", "---\n{a: 1, published: true, b: [2]}\n---\n"),
-            ("---\n\"published\": false\n---\n", "---\n\"published\": true\n---\n"),
-            ("---\na: 1\n---\nbody", "---\na: 1\npublished: true\n---\nbody"),
-            ("---\r\na: 1\r\n---\r\nbody", "---\r\na: 1\r\npublished: true\r\n---\r\nbody"),
-            ("---\n  a: 1\n  b: 2\n---\n", "---\n  a: 1\n  b: 2\n  published: true\n---\n"),
-            ("---\na: |+\n  x\n\n\n---\n", "---\na: |+\n  x\n\n\npublished: true\n---\n"),
-            ("---\na: 1\n# end\n...\n", "---\na: 1\n# end\npublished: true\n...\n"),
-            ("---\nrelated:\n  - published: false\n---\n", "---\nrelated:\n  - published: false\npublished: true\n---\n"),
+            (
+                "---\na: 1\npublished: false\n---\nbody",
+                "---\na: 1\npublished: true\n---\nbody",
+            ),
+            (
+                "---\r\npublished:   false  # why\r\na: 1\r\n---\r\n",
+                "---\r\npublished:   true  # why\r\na: 1\r\n---\r\n",
+            ),
+            (
+                "\u{feff}---\npublished: False\n---",
+                "\u{feff}---\npublished: true\n---",
+            ),
+            (
+                "---\n{a: 1, published: false, b: [2]}\n---\n",
+                "---\n{a: 1, published: true, b: [2]}\n---\n",
+            ),
+            (
+                "---\n\"published\": false\n---\n",
+                "---\n\"published\": true\n---\n",
+            ),
+            (
+                "---\na: 1\n---\nbody",
+                "---\na: 1\npublished: true\n---\nbody",
+            ),
+            (
+                "---\r\na: 1\r\n---\r\nbody",
+                "---\r\na: 1\r\npublished: true\r\n---\r\nbody",
+            ),
+            (
+                "---\n  a: 1\n  b: 2\n---\n",
+                "---\n  a: 1\n  b: 2\n  published: true\n---\n",
+            ),
+            (
+                "---\na: |+\n  x\n\n\n---\n",
+                "---\na: |+\n  x\n\n\npublished: true\n---\n",
+            ),
+            (
+                "---\na: 1\n# end\n...\n",
+                "---\na: 1\n# end\npublished: true\n...\n",
+            ),
+            (
+                "---\nrelated:\n  - published: false\n---\n",
+                "---\nrelated:\n  - published: false\npublished: true\n---\n",
+            ),
         ] {
             assert_eq!(publish(before), Ok(Some(after.into())), "{before:?}");
             let edit = set(before.as_bytes(), "published", &TRUE).unwrap().unwrap();
@@ -238,8 +332,15 @@ mod tests {
     fn a_value_that_stands_is_left_alone() {
         assert_eq!(publish("---\npublished: true\n---\n"), Ok(None));
         assert_eq!(publish("---\npublished: !!bool true\n---\n"), Ok(None));
-        let undo = Undo { key: "published".into(), before: None, after: "true".into() };
-        assert_eq!(super::undo(b"---\npublished: false\n---\n", &undo), Ok(None));
+        let undo = Undo {
+            key: "published".into(),
+            before: None,
+            after: "true".into(),
+        };
+        assert_eq!(
+            super::undo(b"---\npublished: false\n---\n", &undo),
+            Ok(None)
+        );
     }
 
     #[test]
@@ -250,10 +351,19 @@ mod tests {
             ("---\npublished: 0\n---\n", "holds a number"),
             ("---\npublished:\n---\n", "holds nothing"),
             ("---\npublished: [false]\n---\n", "is no single value"),
-            ("---\npublished: &p false\nb: *p\n---\n", "marked by a tag, anchor or alias"),
-            ("---\npublished: !!bool false\n---\n", "marked by a tag, anchor or alias"),
+            (
+                "---\npublished: &p false\nb: *p\n---\n",
+                "marked by a tag, anchor or alias",
+            ),
+            (
+                "---\npublished: !!bool false\n---\n",
+                "marked by a tag, anchor or alias",
+            ),
             ("---\n{a: 1}\n---\n", "no plain list of keys"),
-            ("---\npublished: false\npublished: true\n---\n", "stands twice"),
+            (
+                "---\npublished: false\npublished: true\n---\n",
+                "stands twice",
+            ),
         ] {
             let error = publish(file).unwrap_err();
             assert!(error.contains(reason), "{file:?}: {error}");
@@ -263,12 +373,26 @@ mod tests {
     #[test]
     fn text_keeps_its_quotes() {
         let set = |file: &str, text: &str| {
-            let edited = set(file.as_bytes(), "status", &Value::Text(text.into())).unwrap().unwrap();
+            let edited = set(file.as_bytes(), "status", &Value::Text(text.into()))
+                .unwrap()
+                .unwrap();
             String::from_utf8(edited.bytes).unwrap()
         };
-        assert_eq!(set("---\nstatus: draft\n---\n", "ready"), "---\nstatus: ready\n---\n");
-        assert_eq!(set("---\nstatus: draft\n---\n", "true"), "---\nstatus: 'true'\n---\n");
-        assert_eq!(set("---\nstatus: 'draft'\n---\n", "it's"), "---\nstatus: 'it''s'\n---\n");
-        assert_eq!(set("---\nstatus: \"draft\"\n---\n", "a\"b"), "---\nstatus: \"a\\\"b\"\n---\n");
+        assert_eq!(
+            set("---\nstatus: draft\n---\n", "ready"),
+            "---\nstatus: ready\n---\n"
+        );
+        assert_eq!(
+            set("---\nstatus: draft\n---\n", "true"),
+            "---\nstatus: 'true'\n---\n"
+        );
+        assert_eq!(
+            set("---\nstatus: 'draft'\n---\n", "it's"),
+            "---\nstatus: 'it''s'\n---\n"
+        );
+        assert_eq!(
+            set("---\nstatus: \"draft\"\n---\n", "a\"b"),
+            "---\nstatus: \"a\\\"b\"\n---\n"
+        );
     }
 }

@@ -44,7 +44,8 @@ impl Stat {
     /// The state as `stat(2)` gives it.
     #[must_use]
     pub fn of(metadata: &Metadata) -> Self {
-        let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        let nanoseconds =
+            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
         Self {
             inode: metadata.ino(),
             size: metadata.size(),
@@ -76,8 +77,15 @@ impl Folder {
     /// # Errors
     /// When it is absent, no folder, or closed to us.
     pub fn open(path: &Path) -> std::io::Result<Self> {
-        let root = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { root, path: path.to_owned() })
+        let root = rustix::fs::open(
+            path,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        Ok(Self {
+            root,
+            path: path.to_owned(),
+        })
     }
 
     /// Whether this process may create files in the folder.
@@ -107,11 +115,16 @@ impl Folder {
             if before.size() > FILE_BYTES {
                 return Err(ReadError::TooLarge);
             }
-            let mut bytes = Vec::with_capacity(usize::try_from(before.size()).unwrap_or_default() + 1);
+            let mut bytes =
+                Vec::with_capacity(usize::try_from(before.size()).unwrap_or_default() + 1);
             (&mut file).take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
             let after = file.metadata()?;
             if Stat::of(&before) == Stat::of(&after) && bytes.len() as u64 == after.size() {
-                return Ok(Found { bytes, stat: Stat::of(&after), links: after.nlink() });
+                return Ok(Found {
+                    bytes,
+                    stat: Stat::of(&after),
+                    links: after.nlink(),
+                });
             }
         }
         Err(ReadError::Changing)
@@ -122,7 +135,12 @@ impl Folder {
     ///
     /// # Errors
     /// [`WriteError`]; the file is untouched then.
-    pub fn replace(&self, location: &Location, expected: Hash, bytes: &[u8]) -> Result<Stat, WriteError> {
+    pub fn replace(
+        &self,
+        location: &Location,
+        expected: Hash,
+        bytes: &[u8],
+    ) -> Result<Stat, WriteError> {
         let (folder, name) = self.parent(location)?;
         let temporary = format!(".copydesk-{}.tmp", uuid::Uuid::now_v7());
         let written = self.replace_by(&folder, &name, &temporary, location, expected, bytes);
@@ -148,8 +166,14 @@ impl Folder {
         if old.st_nlink > 1 {
             return Err(WriteError::HardLink);
         }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::openat(folder, temporary, flags, Mode::RUSR | Mode::WUSR)?);
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::openat(
+            folder,
+            temporary,
+            flags,
+            Mode::RUSR | Mode::WUSR,
+        )?);
         file.write_all(bytes)?;
         let new = rustix::fs::fstat(&file)?;
         if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid) {

@@ -65,7 +65,6 @@ impl Location {
     }
 }
 
-
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -79,7 +78,15 @@ mod tests {
 
     #[test]
     fn every_name_leads_back_to_its_own_file() {
-        for name in [&b"_news/a b.md"[..], b"a\\b.md", b"a\\xFF.md", b"\xff\\x.md", b"a\\", b"\xf0\x9f", b"n\nl.md"] {
+        for name in [
+            &b"_news/a b.md"[..],
+            b"a\\b.md",
+            b"a\\xFF.md",
+            b"\xff\\x.md",
+            b"a\\",
+            b"\xf0\x9f",
+            b"n\nl.md",
+        ] {
             let path = Path::new(OsStr::from_bytes(name));
             assert_eq!(Location::of(path).to_path(), path, "{}", Location::of(path));
         }

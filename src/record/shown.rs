@@ -44,7 +44,11 @@ fn visible(c: char) -> Option<char> {
         '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
             Some('\u{fffd}')
         }
-        '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{ad}' | '\u{e0000}'..='\u{e007f}' => None,
+        '\u{200b}'
+        | '\u{2060}'..='\u{2064}'
+        | '\u{feff}'
+        | '\u{ad}'
+        | '\u{e0000}'..='\u{e007f}' => None,
         c => Some(c),
     }
 }
@@ -66,7 +70,12 @@ mod tests {
         ] {
             assert_eq!(line(text, 10), expected);
         }
-        assert_eq!(line(&format!("e{}", "\u{301}".repeat(500)), 10).chars().count(), 5);
+        assert_eq!(
+            line(&format!("e{}", "\u{301}".repeat(500)), 10)
+                .chars()
+                .count(),
+            5
+        );
         assert_eq!(line("anything", 0), "…");
     }
 }

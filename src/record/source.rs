@@ -186,14 +186,29 @@ mod tests {
     #[test]
     fn a_url_names_a_record_in_one_form() {
         for (url, expected) in [
-            (" https://Example.ORG/A?b=1#c ", Some("https://example.org/A?b=1")),
+            (
+                " https://Example.ORG/A?b=1#c ",
+                Some("https://example.org/A?b=1"),
+            ),
             ("http://example.org:80/a", Some("https://example.org/a")),
             ("HTTPS://example.org:443", Some("https://example.org/")),
-            ("https://example.org:8443/a", Some("https://example.org:8443/a")),
-            ("https://example.org/a?utm_source=x&b=2&UTM_Medium=y", Some("https://example.org/a?b=2")),
-            ("https://example.org/a?utm_source=x", Some("https://example.org/a")),
+            (
+                "https://example.org:8443/a",
+                Some("https://example.org:8443/a"),
+            ),
+            (
+                "https://example.org/a?utm_source=x&b=2&UTM_Medium=y",
+                Some("https://example.org/a?b=2"),
+            ),
+            (
+                "https://example.org/a?utm_source=x",
+                Some("https://example.org/a"),
+            ),
             ("https://example.org/?", Some("https://example.org/?")),
-            ("https://u:P@Example.org/a", Some("https://u:P@example.org/a")),
+            (
+                "https://u:P@Example.org/a",
+                Some("https://u:P@example.org/a"),
+            ),
             ("https://example.org/a/", Some("https://example.org/a/")),
             ("ftp://example.org/a", None),
             ("example.org/a", None),

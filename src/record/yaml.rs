@@ -28,10 +28,21 @@ pub struct Budget {
 
 impl Budget {
     /// For the front matter of a record, which is untrusted.
-    pub const RECORD: Self = Self { depth: 32, nodes: 5_000, list: 1_000, anchors: 32, aliases: 128 };
+    pub const RECORD: Self = Self {
+        depth: 32,
+        nodes: 5_000,
+        list: 1_000,
+        anchors: 32,
+        aliases: 128,
+    };
     /// For a rule file, which editors write: large sets are fine, aliases are not.
-    pub const RULES: Self =
-        Self { depth: 32, nodes: 1_000_000, list: 1_000_000, anchors: 0, aliases: 0 };
+    pub const RULES: Self = Self {
+        depth: 32,
+        nodes: 1_000_000,
+        list: 1_000_000,
+        anchors: 0,
+        aliases: 0,
+    };
 }
 
 /// A node of the tree, with the bytes of the source that it covers.
@@ -130,7 +141,10 @@ impl Node {
     #[must_use]
     pub fn to_map(&self) -> Map {
         let entries = self.as_map().unwrap_or_default();
-        entries.iter().map(|(key, node)| (key.text.clone(), node.to_value())).collect()
+        entries
+            .iter()
+            .map(|(key, node)| (key.text.clone(), node.to_value()))
+            .collect()
     }
 
     fn size(&self) -> usize {
@@ -201,15 +215,24 @@ impl<'s> Composer<'s> {
             Some(Ok(next)) => Ok(next),
             Some(Err(error)) => {
                 let at = error.marker().byte_offset().unwrap_or(self.source.len());
-                Err(Fault { at: at.min(self.source.len()), message: error.kind().to_string() })
+                Err(Fault {
+                    at: at.min(self.source.len()),
+                    message: error.kind().to_string(),
+                })
             }
-            None => Err(Fault { at: self.source.len(), message: "the document ends early".into() }),
+            None => Err(Fault {
+                at: self.source.len(),
+                message: "the document ends early".into(),
+            }),
         }
     }
 
     fn node(&mut self, event: Event<'s>, span: Span, depth: usize) -> Result<Node, Fault> {
         if depth > self.budget.depth {
-            return Err(fault(&span, format!("nested deeper than {} levels", self.budget.depth)));
+            return Err(fault(
+                &span,
+                format!("nested deeper than {} levels", self.budget.depth),
+            ));
         }
         self.count(1, &span)?;
         let range = self.range(&span);
@@ -223,7 +246,14 @@ impl<'s> Composer<'s> {
                     ScalarStyle::DoubleQuoted => Style::Double,
                     _ => Style::Block,
                 };
-                self.keep(anchor, Node { span: range, data: Data::Scalar(value, style) }, &span)
+                self.keep(
+                    anchor,
+                    Node {
+                        span: range,
+                        data: Data::Scalar(value, style),
+                    },
+                    &span,
+                )
             }
             Event::SequenceStart(_, anchor, tag) => {
                 known(tag.as_deref(), "seq").map_err(|m| fault(&span, m))?;
@@ -234,32 +264,55 @@ impl<'s> Composer<'s> {
                         (event, span) => {
                             if nodes.len() == self.budget.list {
                                 let most = self.budget.list;
-                                return Err(fault(&span, format!("a list of more than {most} entries")));
+                                return Err(fault(
+                                    &span,
+                                    format!("a list of more than {most} entries"),
+                                ));
                             }
                             nodes.push(self.node(event, span, depth + 1)?);
                         }
                     }
                 };
                 let range = range.start..self.range(&end).end;
-                self.keep(anchor, Node { span: range, data: Data::List(nodes) }, &span)
+                self.keep(
+                    anchor,
+                    Node {
+                        span: range,
+                        data: Data::List(nodes),
+                    },
+                    &span,
+                )
             }
             Event::MappingStart(_, anchor, tag) => {
                 known(tag.as_deref(), "map").map_err(|m| fault(&span, m))?;
                 let (entries, end) = self.entries(depth)?;
                 let range = range.start..self.range(&end).end;
-                self.keep(anchor, Node { span: range, data: Data::Map(entries) }, &span)
+                self.keep(
+                    anchor,
+                    Node {
+                        span: range,
+                        data: Data::Map(entries),
+                    },
+                    &span,
+                )
             }
             Event::Alias(id) => {
                 self.aliases += 1;
                 if self.aliases > self.budget.aliases {
                     let most = self.budget.aliases;
-                    return Err(fault(&span, match most {
-                        0 => "aliases (`*name`) are not read here".to_owned(),
-                        _ => format!("more than {most} aliases"),
-                    }));
+                    return Err(fault(
+                        &span,
+                        match most {
+                            0 => "aliases (`*name`) are not read here".to_owned(),
+                            _ => format!("more than {most} aliases"),
+                        },
+                    ));
                 }
                 let Some(node) = self.anchors.get(&id).cloned() else {
-                    return Err(fault(&span, "an alias that stands for a node around itself"));
+                    return Err(fault(
+                        &span,
+                        "an alias that stands for a node around itself",
+                    ));
                 };
                 self.count(node.size(), &span)?;
                 let data = match node.data {
@@ -284,7 +337,10 @@ impl<'s> Composer<'s> {
                         return Err(fault(&span, "a key without a name"));
                     }
                     if text == "<<" && style == ScalarStyle::Plain {
-                        return Err(fault(&span, "merge keys (`<<`) are not read; write the keys out"));
+                        return Err(fault(
+                            &span,
+                            "merge keys (`<<`) are not read; write the keys out",
+                        ));
                     }
                     (text.into_owned(), span)
                 }
@@ -296,7 +352,13 @@ impl<'s> Composer<'s> {
             }
             let (event, value_span) = self.next()?;
             let node = self.node(event, value_span, depth + 1)?;
-            entries.push((Key { text, span: self.range(&span) }, node));
+            entries.push((
+                Key {
+                    text,
+                    span: self.range(&span),
+                },
+                node,
+            ));
         }
     }
 
@@ -305,10 +367,13 @@ impl<'s> Composer<'s> {
             self.anchors_seen += 1;
             if self.anchors_seen > self.budget.anchors {
                 let most = self.budget.anchors;
-                return Err(fault(span, match most {
-                    0 => "anchors (`&name`) are not read here".to_owned(),
-                    _ => format!("more than {most} anchors"),
-                }));
+                return Err(fault(
+                    span,
+                    match most {
+                        0 => "anchors (`&name`) are not read here".to_owned(),
+                        _ => format!("more than {most} anchors"),
+                    },
+                ));
             }
             self.anchors.insert(anchor, node.clone());
         }
@@ -318,19 +383,26 @@ impl<'s> Composer<'s> {
     fn count(&mut self, nodes: usize, span: &Span) -> Result<(), Fault> {
         self.nodes += nodes;
         if self.nodes > self.budget.nodes {
-            return Err(fault(span, format!("more than {} values", self.budget.nodes)));
+            return Err(fault(
+                span,
+                format!("more than {} values", self.budget.nodes),
+            ));
         }
         Ok(())
     }
 
     fn range(&self, span: &Span) -> Range<usize> {
-        span.byte_range().unwrap_or(self.source.len()..self.source.len())
+        span.byte_range()
+            .unwrap_or(self.source.len()..self.source.len())
     }
 }
 
 fn fault(span: &Span, message: impl Into<String>) -> Fault {
     let start = span.tag_start().unwrap_or(span.start);
-    Fault { at: start.byte_offset().unwrap_or_default(), message: message.into() }
+    Fault {
+        at: start.byte_offset().unwrap_or_default(),
+        message: message.into(),
+    }
 }
 
 /// Accepts no tag, or the core schema's tag of that name.
@@ -348,7 +420,11 @@ fn known(tag: Option<&Tag>, name: &str) -> Result<(), String> {
 fn resolve(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, String> {
     let plain = style == ScalarStyle::Plain;
     let Some(tag) = tag else {
-        return Ok(if plain { plain_value(text) } else { Value::Text(text.to_owned()) });
+        return Ok(if plain {
+            plain_value(text)
+        } else {
+            Value::Text(text.to_owned())
+        });
     };
     let value = plain_value(text);
     match (tag.core_suffix(), &value) {
@@ -406,7 +482,10 @@ fn number(text: &str) -> Option<f64> {
 
 /// A number of hexadecimal or octal digits, if a float holds it exactly.
 fn whole_number(digits: &str, radix: u32) -> Option<f64> {
-    let n = digits.chars().all(|c| c.is_digit(radix)).then_some(digits)?;
+    let n = digits
+        .chars()
+        .all(|c| c.is_digit(radix))
+        .then_some(digits)?;
     let n = u64::from_str_radix(n, radix).ok()?;
     u32::try_from(n).ok().map(f64::from)
 }
@@ -471,7 +550,11 @@ mod tests {
             (".", text(".")),
         ] {
             let read = value(&format!("a: {yaml}"));
-            assert_eq!(read.as_map().and_then(|m| m.get("a")), Some(&expected), "{yaml}");
+            assert_eq!(
+                read.as_map().and_then(|m| m.get("a")),
+                Some(&expected),
+                "{yaml}"
+            );
         }
     }
 
@@ -480,11 +563,26 @@ mod tests {
         for (yaml, expected) in [
             ("a: 1\nb: 2\na: 3\n", "3:1: the key `a` stands twice"),
             ("a: 1\n\"a\": 3\n", "2:1: the key `a` stands twice"),
-            ("a: &x {b: 1}\nc:\n  <<: *x\n", "3:3: merge keys (`<<`) are not read; write the keys out"),
-            ("a: !!python/object:os.system x\n", "1:4: the tag `!!python/object:os.system` is not known here"),
-            ("a: !include /etc/passwd\n", "1:4: the tag `!include` is not known here"),
-            ("a: 1\n--- \nb: 2\n", "2:1: a second YAML document begins here"),
-            ("a: &x [*x]\n", "1:8: an alias that stands for a node around itself"),
+            (
+                "a: &x {b: 1}\nc:\n  <<: *x\n",
+                "3:3: merge keys (`<<`) are not read; write the keys out",
+            ),
+            (
+                "a: !!python/object:os.system x\n",
+                "1:4: the tag `!!python/object:os.system` is not known here",
+            ),
+            (
+                "a: !include /etc/passwd\n",
+                "1:4: the tag `!include` is not known here",
+            ),
+            (
+                "a: 1\n--- \nb: 2\n",
+                "2:1: a second YAML document begins here",
+            ),
+            (
+                "a: &x [*x]\n",
+                "1:8: an alias that stands for a node around itself",
+            ),
             ("? [a]\n: b\n", "1:3: a key must be text"),
         ] {
             assert_eq!(refused(yaml), expected, "{yaml}");
@@ -496,15 +594,25 @@ mod tests {
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
         for n in 1..9 {
             let previous = format!("*a{}, ", n - 1).repeat(9);
-            bomb.push_str(&format!("a{n}: &a{n} [{}]\n", previous.trim_end_matches(", ")));
+            bomb.push_str(&format!(
+                "a{n}: &a{n} [{}]\n",
+                previous.trim_end_matches(", ")
+            ));
         }
-        assert!(refused(&bomb).ends_with("more than 5000 values"), "{}", refused(&bomb));
+        assert!(
+            refused(&bomb).ends_with("more than 5000 values"),
+            "{}",
+            refused(&bomb)
+        );
         let anchors: String = (0..100).map(|n| format!("k{n}: &a{n} x\n")).collect();
         assert!(refused(&anchors).ends_with("more than 32 anchors"));
         let list = format!("a: [{}]\n", "x, ".repeat(1_001));
         assert!(refused(&list).ends_with("a list of more than 1000 entries"));
         refused(&format!("a: {}", "[".repeat(100_000)));
-        refused(&format!("a:\n{}", (0..100).map(|n| " ".repeat(n) + "- \n").collect::<String>()));
+        refused(&format!(
+            "a:\n{}",
+            (0..100).map(|n| " ".repeat(n) + "- \n").collect::<String>()
+        ));
         refused(&"- ".repeat(10_000));
     }
 }

@@ -35,13 +35,25 @@ pub struct Occasion {
 
 impl Occasion {
     /// A record without an item.
-    pub const FIRST: Self = Self { as_flagged: true, may_decide: true };
+    pub const FIRST: Self = Self {
+        as_flagged: true,
+        may_decide: true,
+    };
     /// A new revision of a record that has an item.
-    pub const REVISED: Self = Self { as_flagged: false, may_decide: true };
+    pub const REVISED: Self = Self {
+        as_flagged: false,
+        may_decide: true,
+    };
     /// A record whose item stands where it stands.
-    pub const AGAIN: Self = Self { as_flagged: false, may_decide: false };
+    pub const AGAIN: Self = Self {
+        as_flagged: false,
+        may_decide: false,
+    };
     /// A record whose withdrawn item may come back.
-    pub const BACK: Self = Self { as_flagged: true, may_decide: false };
+    pub const BACK: Self = Self {
+        as_flagged: true,
+        may_decide: false,
+    };
 }
 
 /// What the rules say of one record as it stands.
@@ -131,7 +143,11 @@ impl RuleSet {
             tally.topic(topic, known.topics.as_deref().unwrap_or_default());
         }
         let facts = known.facts(subject, None);
-        for rule in self.rules.iter().filter(|rule| rule.source.as_deref().is_none_or(|s| s == subject.source)) {
+        for rule in self
+            .rules
+            .iter()
+            .filter(|rule| rule.source.as_deref().is_none_or(|s| s == subject.source))
+        {
             tally.rule(rule, &facts);
         }
         for (axis, cap, place) in &self.scoring.caps {
@@ -158,16 +174,36 @@ impl RuleSet {
 }
 
 /// Whether a rule holds for a record.
-pub(crate) fn rule_holds(set: &RuleSet, rule: &Rule, subject: &Subject<'_>, now: Timestamp) -> Option<bool> {
+pub(crate) fn rule_holds(
+    set: &RuleSet,
+    rule: &Rule,
+    subject: &Subject<'_>,
+    now: Timestamp,
+) -> Option<bool> {
     let known = Known::new(&set.topics, subject, now);
-    holds(&rule.when, &rule.unless, &known.facts(subject, None), &mut Trace::default())
+    holds(
+        &rule.when,
+        &rule.unless,
+        &known.facts(subject, None),
+        &mut Trace::default(),
+    )
 }
 
 /// The fields that keep a rule from being evaluated.
-pub(crate) fn missing_of(set: &RuleSet, rule: &Rule, subject: &Subject<'_>, now: Timestamp) -> Vec<String> {
+pub(crate) fn missing_of(
+    set: &RuleSet,
+    rule: &Rule,
+    subject: &Subject<'_>,
+    now: Timestamp,
+) -> Vec<String> {
     let known = Known::new(&set.topics, subject, now);
     let mut trace = Trace::default();
-    match holds(&rule.when, &rule.unless, &known.facts(subject, None), &mut trace) {
+    match holds(
+        &rule.when,
+        &rule.unless,
+        &known.facts(subject, None),
+        &mut trace,
+    ) {
         None => trace.missing,
         Some(_) => Vec::new(),
     }
@@ -196,7 +232,10 @@ struct Known {
 impl Known {
     fn new(topics: &[Topic], subject: &Subject<'_>, now: Timestamp) -> Self {
         let fields = subject.fields;
-        let (title, excerpt) = (record::text(fields, "title"), record::text(fields, "excerpt"));
+        let (title, excerpt) = (
+            record::text(fields, "title"),
+            record::text(fields, "excerpt"),
+        );
         let folded = (title.is_some() || excerpt.is_some()).then(|| Folded::new(title, excerpt));
         let since = record::published_at(fields).unwrap_or(subject.first_seen);
         Self {
@@ -249,7 +288,12 @@ fn effective_topics(topics: &[Topic], fields: &Map, story: Option<&Folded>) -> O
 }
 
 /// Whether all of `when` and none of `unless` hold; `None` when the first has no value.
-fn holds(when: &[Condition], unless: &[Condition], facts: &Facts<'_>, trace: &mut Trace) -> Option<bool> {
+fn holds(
+    when: &[Condition],
+    unless: &[Condition],
+    facts: &Facts<'_>,
+    trace: &mut Trace,
+) -> Option<bool> {
     let mut all = Some(true);
     for condition in when {
         match condition.holds(facts, trace) {
@@ -260,7 +304,9 @@ fn holds(when: &[Condition], unless: &[Condition], facts: &Facts<'_>, trace: &mu
     }
     // An exception without a value excepts nothing, so its missing fields are of no interest.
     let mut excepting = Trace::default();
-    let excepted = unless.iter().any(|condition| condition.holds(facts, &mut excepting) == Some(true));
+    let excepted = unless
+        .iter()
+        .any(|condition| condition.holds(facts, &mut excepting) == Some(true));
     trace.flips_in_hours = earlier(trace.flips_in_hours, excepting.flips_in_hours);
     if excepted { Some(false) } else { all }
 }
@@ -283,17 +329,35 @@ struct Tally {
 impl Tally {
     fn own(&mut self, own: &Own, fields: &Map) {
         let axis = axis_name(own.axis);
-        match fields.get(&own.field).and_then(Value::as_number).filter(|n| n.abs() <= 1e9) {
+        match fields
+            .get(&own.field)
+            .and_then(Value::as_number)
+            .filter(|n| n.abs() <= 1e9)
+        {
             Some(value) => {
                 #[allow(clippy::cast_possible_truncation)]
                 let points = (own.weight * value).round() as i64;
-                let why = format!("{} {} × {}", own.field, Value::Number(value), Value::Number(own.weight));
+                let why = format!(
+                    "{} {} × {}",
+                    own.field,
+                    Value::Number(value),
+                    Value::Number(own.weight)
+                );
                 let at = own.place.to_string();
-                self.hits.push(Hit { rule: format!("score.{axis}"), axis: own.axis, points, why, at });
+                self.hits.push(Hit {
+                    rule: format!("score.{axis}"),
+                    axis: own.axis,
+                    points,
+                    why,
+                    at,
+                });
             }
             None => {
                 let missing = vec![own.field.clone()];
-                self.not_evaluated.push(NotEvaluated { rule: format!("score.{axis}"), missing });
+                self.not_evaluated.push(NotEvaluated {
+                    rule: format!("score.{axis}"),
+                    missing,
+                });
             }
         }
     }
@@ -314,7 +378,11 @@ impl Tally {
         let mut trace = Trace::default();
         match holds(&rule.when, &rule.unless, facts, &mut trace) {
             Some(true) => {
-                let hits = if rule.shadow { &mut self.shadow } else { &mut self.hits };
+                let hits = if rule.shadow {
+                    &mut self.shadow
+                } else {
+                    &mut self.hits
+                };
                 hits.push(Hit {
                     rule: rule.id.clone(),
                     axis: rule.axis,
@@ -324,7 +392,10 @@ impl Tally {
                 });
             }
             Some(false) => {}
-            None => self.not_evaluated.push(NotEvaluated { rule: rule.id.clone(), missing: trace.missing }),
+            None => self.not_evaluated.push(NotEvaluated {
+                rule: rule.id.clone(),
+                missing: trace.missing,
+            }),
         }
         self.flips_in_hours = earlier(self.flips_in_hours, trace.flips_in_hours);
     }
@@ -334,20 +405,39 @@ impl Tally {
         if over > 0 {
             let name = axis_name(axis);
             let why = format!("{name} is capped at {cap}");
-            self.hits.push(Hit { rule: format!("score.{name}"), axis, points: -over, why, at });
+            self.hits.push(Hit {
+                rule: format!("score.{name}"),
+                axis,
+                points: -over,
+                why,
+                at,
+            });
         }
     }
 
     fn sum(&self, axis: Axis) -> i64 {
-        let points = self.hits.iter().filter(|hit| hit.axis == axis).map(|hit| hit.points);
+        let points = self
+            .hits
+            .iter()
+            .filter(|hit| hit.axis == axis)
+            .map(|hit| hit.points);
         points.fold(0, i64::saturating_add)
     }
 
     fn score(&self) -> Score {
-        Score::new(self.sum(Axis::Quality), self.sum(Axis::Heat), self.sum(Axis::Topic))
+        Score::new(
+            self.sum(Axis::Quality),
+            self.sum(Axis::Heat),
+            self.sum(Axis::Topic),
+        )
     }
 
-    fn route(&mut self, queues: &[Queue], facts: &Facts<'_>, occasion: Occasion) -> (Route, Vec<Near>) {
+    fn route(
+        &mut self,
+        queues: &[Queue],
+        facts: &Facts<'_>,
+        occasion: Occasion,
+    ) -> (Route, Vec<Near>) {
         let mut near = Vec::new();
         let mut in_doubt = false;
         for queue in queues {
@@ -366,7 +456,13 @@ impl Tally {
                 if held == Some(true) {
                     let why = format!("would wait in {}", queue.name);
                     let rule = format!("queue {}", queue.name);
-                    self.shadow.push(Hit { rule, axis: Axis::Topic, points: 0, why, at: queue.place.to_string() });
+                    self.shadow.push(Hit {
+                        rule,
+                        axis: Axis::Topic,
+                        points: 0,
+                        why,
+                        at: queue.place.to_string(),
+                    });
                 }
                 continue;
             }
@@ -379,7 +475,10 @@ impl Tally {
                 None => {
                     in_doubt = true;
                     let rule = format!("queue {}", queue.name);
-                    self.not_evaluated.push(NotEvaluated { rule, missing: trace.missing });
+                    self.not_evaluated.push(NotEvaluated {
+                        rule,
+                        missing: trace.missing,
+                    });
                 }
             }
         }
@@ -389,7 +488,11 @@ impl Tally {
 
 fn near_miss(queue: &Queue, facts: &Facts<'_>) -> Option<Near> {
     let trace = &mut Trace::default();
-    if queue.unless.iter().any(|condition| condition.holds(facts, trace) == Some(true)) {
+    if queue
+        .unless
+        .iter()
+        .any(|condition| condition.holds(facts, trace) == Some(true))
+    {
         return None;
     }
     let mut needs = Vec::new();
@@ -399,7 +502,11 @@ fn near_miss(queue: &Queue, facts: &Facts<'_>) -> Option<Near> {
             _ => needs.extend(condition.near(facts)?),
         }
     }
-    Some(Near { queue: queue.name.clone(), needs }).filter(|near| !near.needs.is_empty())
+    Some(Near {
+        queue: queue.name.clone(),
+        needs,
+    })
+    .filter(|near| !near.needs.is_empty())
 }
 
 fn axis_name(axis: Axis) -> &'static str {
@@ -417,13 +524,17 @@ impl Queue {
     /// logarithm of that, `log2(score) + published / half_life`, which does not change with time.
     #[must_use]
     pub fn rank(&self, total: i64, published: Timestamp) -> f64 {
-        let seconds = published.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64();
+        let seconds = published
+            .duration_since(Timestamp::UNIX_EPOCH)
+            .as_secs_f64();
         #[allow(clippy::cast_precision_loss)]
         match self.order {
             Order::Score => total as f64,
             Order::Oldest => -seconds,
             Order::Newest => seconds,
-            Order::Fresh(half_life) => (total.max(1) as f64).log2() + seconds / half_life.as_secs_f64(),
+            Order::Fresh(half_life) => {
+                (total.max(1) as f64).log2() + seconds / half_life.as_secs_f64()
+            }
         }
     }
 }

@@ -27,21 +27,54 @@ pub(crate) struct File<'f> {
 
 impl File<'_> {
     pub(crate) fn place(&self, at: usize) -> Place {
-        let line = self.text[..at.min(self.text.len())].bytes().filter(|b| *b == b'\n').count() + 1;
-        Place { file: self.short.clone(), line }
+        let line = self.text[..at.min(self.text.len())]
+            .bytes()
+            .filter(|b| *b == b'\n')
+            .count()
+            + 1;
+        Place {
+            file: self.short.clone(),
+            line,
+        }
     }
 
-    pub(crate) fn error(&self, code: &'static str, span: &Range<usize>, message: impl Into<String>, help: Option<String>) {
+    pub(crate) fn error(
+        &self,
+        code: &'static str,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
         self.tell(Severity::Error, code, span, message.into(), help);
     }
 
-    pub(crate) fn warning(&self, code: &'static str, span: &Range<usize>, message: impl Into<String>, help: Option<String>) {
+    pub(crate) fn warning(
+        &self,
+        code: &'static str,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
         self.tell(Severity::Warning, code, span, message.into(), help);
     }
 
-    fn tell(&self, severity: Severity, code: &'static str, span: &Range<usize>, message: String, help: Option<String>) {
+    fn tell(
+        &self,
+        severity: Severity,
+        code: &'static str,
+        span: &Range<usize>,
+        message: String,
+        help: Option<String>,
+    ) {
         let file = (self.shown.as_str(), &self.text);
-        self.faults.borrow_mut().push(Diagnostic::new(code, severity, file, span.clone(), message, help));
+        self.faults.borrow_mut().push(Diagnostic::new(
+            code,
+            severity,
+            file,
+            span.clone(),
+            message,
+            help,
+        ));
     }
 
     fn wrong_type(&self, node: &Node, what: &str, expected: &str) {
@@ -56,7 +89,12 @@ impl File<'_> {
             Some(Value::Number(_) | Value::Bool(_)) => {
                 let written = self.text[node.span.clone()].to_owned();
                 let help = Some(format!("put it in quotes: \"{written}\""));
-                self.error("wrong-type", &node.span, format!("{what} must be text"), help);
+                self.error(
+                    "wrong-type",
+                    &node.span,
+                    format!("{what} must be text"),
+                    help,
+                );
                 None
             }
             _ => {
@@ -78,7 +116,10 @@ impl File<'_> {
     }
 
     pub(crate) fn number(&self, node: &Node, what: &str) -> Option<f64> {
-        let number = node.as_scalar().and_then(Value::as_number).filter(|n| n.abs() <= 1_000_000.0);
+        let number = node
+            .as_scalar()
+            .and_then(Value::as_number)
+            .filter(|n| n.abs() <= 1_000_000.0);
         if number.is_none() {
             self.wrong_type(node, what, "a number between -1000000 and 1000000");
         }
@@ -102,12 +143,22 @@ impl File<'_> {
 
     /// One of a few words.
     pub(crate) fn word<T: Copy>(&self, node: &Node, what: &str, words: &[(&str, T)]) -> Option<T> {
-        let text = node.as_scalar().and_then(Value::as_text).unwrap_or_default();
-        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        let text = node
+            .as_scalar()
+            .and_then(Value::as_text)
+            .unwrap_or_default();
+        let found = words
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value);
         if found.is_none() {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            let help = near(text, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-            let written = self.text[node.span.clone()].lines().next().unwrap_or_default();
+            let help =
+                near(text, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+            let written = self.text[node.span.clone()]
+                .lines()
+                .next()
+                .unwrap_or_default();
             let message = format!("{what} must be {}, not `{written}`", known.join(" or "));
             self.error("unknown-word", &node.span, message, help);
         }
@@ -117,10 +168,15 @@ impl File<'_> {
     /// A list of texts with their nodes; a single text is a list of one.
     pub(crate) fn texts<'n>(&self, node: &'n Node, what: &str) -> Vec<(String, &'n Node)> {
         match &node.data {
-            Data::List(nodes) => {
-                nodes.iter().filter_map(|node| Some((self.text(node, what)?, node))).collect()
-            }
-            Data::Scalar(..) => self.text(node, what).map(|text| (text, node)).into_iter().collect(),
+            Data::List(nodes) => nodes
+                .iter()
+                .filter_map(|node| Some((self.text(node, what)?, node)))
+                .collect(),
+            Data::Scalar(..) => self
+                .text(node, what)
+                .map(|text| (text, node))
+                .into_iter()
+                .collect(),
             Data::Map(_) => {
                 self.wrong_type(node, what, "a list of text");
                 Vec::new()
@@ -144,7 +200,13 @@ impl File<'_> {
 
     /// The entries of a mapping whose keys are known.
     pub(crate) fn fields<'n>(&self, node: &'n Node, what: &'static str) -> Fields<'_, 'n> {
-        Fields { file: self, what, span: node.span.clone(), entries: self.map(node, what), known: Vec::new() }
+        Fields {
+            file: self,
+            what,
+            span: node.span.clone(),
+            entries: self.map(node, what),
+            known: Vec::new(),
+        }
     }
 }
 
@@ -174,7 +236,8 @@ impl<'n> Fields<'_, 'n> {
         let found = self.get(key);
         if found.is_none() {
             let message = format!("{} needs `{key}`", self.what);
-            self.file.error("missing-key", &self.span, message, Some(help.to_owned()));
+            self.file
+                .error("missing-key", &self.span, message, Some(help.to_owned()));
         }
         found
     }
@@ -188,7 +251,8 @@ impl<'n> Fields<'_, 'n> {
                     None => format!("it may have {}", listed(&self.known)),
                 };
                 let message = format!("{} has no `{}`", self.what, key.text);
-                self.file.error("unknown-key", &key.span, message, Some(help));
+                self.file
+                    .error("unknown-key", &key.span, message, Some(help));
             }
         }
     }

@@ -53,7 +53,16 @@ impl Diagnostic {
         let span = line_only(text, span);
         let (line, column) = yaml::place(text, span.start);
         let file = file.to_owned();
-        Self { code, severity, file, line, column, message, help, shown: (text.clone(), span) }
+        Self {
+            code,
+            severity,
+            file,
+            line,
+            column,
+            message,
+            help,
+            shown: (text.clone(), span),
+        }
     }
 
     /// Whether the set is refused for it.
@@ -65,16 +74,29 @@ impl Diagnostic {
     /// The fault as text for a person, with the line and its mark; in colour if `styled`.
     #[must_use]
     pub fn render(&self, styled: bool) -> String {
-        let level = if self.is_error() { Level::ERROR } else { Level::WARNING };
+        let level = if self.is_error() {
+            Level::ERROR
+        } else {
+            Level::WARNING
+        };
         let (text, span) = &self.shown;
         let mark = AnnotationKind::Primary.span(span.clone());
-        let snippet = Snippet::source(&**text).path(self.file.as_str()).annotation(mark);
-        let group = level.primary_title(self.message.as_str()).id(self.code).element(snippet);
+        let snippet = Snippet::source(&**text)
+            .path(self.file.as_str())
+            .annotation(mark);
+        let group = level
+            .primary_title(self.message.as_str())
+            .id(self.code)
+            .element(snippet);
         let group = match &self.help {
             Some(help) => group.element(Level::HELP.message(help.as_str())),
             None => group,
         };
-        let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if styled {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
         renderer.decor_style(DecorStyle::Ascii).render(&[group])
     }
 }
@@ -93,7 +115,9 @@ fn line_only(text: &str, span: Range<usize>) -> Range<usize> {
     if start == text.len() {
         start = text.trim_end().len();
     }
-    let line_end = text[start..].find(['\n', '\r']).map_or(text.len(), |n| start + n);
+    let line_end = text[start..]
+        .find(['\n', '\r'])
+        .map_or(text.len(), |n| start + n);
     end = end.clamp(start, line_end);
     if end == start && start < line_end {
         end += text[start..].chars().next().map_or(0, char::len_utf8);

@@ -22,8 +22,16 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const SECTIONS: [&str; 8] =
-    ["sources", "score", "topics", "lists", "rules", "queues", "reviewers", "desk"];
+const SECTIONS: [&str; 8] = [
+    "sources",
+    "score",
+    "topics",
+    "lists",
+    "rules",
+    "queues",
+    "reviewers",
+    "desk",
+];
 const FILE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A section of one file.
@@ -49,15 +57,24 @@ pub(super) fn load(folder: &Path) -> Result<RuleSet, Refused> {
         _ => Refused::Unreadable(shown.clone(), error),
     })?;
     let loaded = condition::on_large_stack(|| load_files(folder, files));
-    loaded.map_err(|error| Refused::Unreadable(shown, error))?.map_err(Refused::Wrong)
+    loaded
+        .map_err(|error| Refused::Unreadable(shown, error))?
+        .map_err(Refused::Wrong)
 }
 
 fn read_files(folder: &Path) -> std::io::Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.extension().is_some_and(|extension| extension == "yaml") && !hidden && path.is_file() {
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+            && !hidden
+            && path.is_file()
+        {
             let bytes = std::fs::read(&path)?;
             files.push((path, bytes));
         }
@@ -71,10 +88,18 @@ fn load_files(folder: &Path, files: Vec<(PathBuf, Vec<u8>)>) -> Result<RuleSet, 
     let mut hasher = blake3::Hasher::new();
     for (path, bytes) in &files {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        hasher.update(&(name.len() as u64).to_le_bytes()).update(name);
-        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+        hasher
+            .update(&(name.len() as u64).to_le_bytes())
+            .update(name);
+        hasher
+            .update(&(bytes.len() as u64).to_le_bytes())
+            .update(bytes);
     }
-    let short = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let short = folder
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let files: Vec<(File<'_>, Option<Node>)> = files
         .into_iter()
         .map(|(path, bytes)| parse_file(folder, &short, &path, bytes, &faults))
@@ -107,7 +132,11 @@ fn parse_file<'f>(
     bytes: Vec<u8>,
     faults: &'f RefCell<Vec<Diagnostic>>,
 ) -> (File<'f>, Option<Node>) {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let whole = String::from_utf8_lossy(&bytes);
     let file = File {
         shown: path.display().to_string(),
@@ -147,7 +176,12 @@ fn sections<'a>(files: &'a [(File<'a>, Option<Node>)]) -> Vec<Section<'a>> {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("the sections are {}", listed(&SECTIONS)),
                 };
-                file.error("unknown-section", &key.span, format!("there is no section `{}`", key.text), Some(help));
+                file.error(
+                    "unknown-section",
+                    &key.span,
+                    format!("there is no section `{}`", key.text),
+                    Some(help),
+                );
             }
         }
     }
@@ -184,14 +218,21 @@ impl<'a> Loading<'a> {
 
     /// The sections of one name.
     fn named(&self, name: &str) -> impl Iterator<Item = Section<'a>> {
-        self.sections.iter().filter(move |section| section.key.text == name).copied()
+        self.sections
+            .iter()
+            .filter(move |section| section.key.text == name)
+            .copied()
     }
 
     /// Every entry of the lists that stand under one section's name.
     fn entries(&self, name: &'static str) -> Vec<(&'a File<'a>, &'a Node)> {
         let entries = self.named(name).flat_map(|section| {
             let what = format!("`{name}`");
-            section.file.list(section.node, &what).iter().map(move |node| (section.file, node))
+            section
+                .file
+                .list(section.node, &what)
+                .iter()
+                .map(move |node| (section.file, node))
         });
         entries.collect()
     }
@@ -199,11 +240,21 @@ impl<'a> Loading<'a> {
     /// Remembers a name; a name given twice is an error that names both places.
     fn claim(&self, kind: &'static str, name: &str, file: &File<'_>, span: &Range<usize>) {
         let place = file.place(span.start);
-        let first = self.named.borrow_mut().insert((kind, name.to_owned()), place);
+        let first = self
+            .named
+            .borrow_mut()
+            .insert((kind, name.to_owned()), place);
         if let Some(first) = first {
             let message = format!("the {kind} `{name}` is there already, at {first}");
-            file.error("name-twice", span, message, Some("give one of the two another name".into()));
-            self.named.borrow_mut().insert((kind, name.to_owned()), first);
+            file.error(
+                "name-twice",
+                span,
+                message,
+                Some("give one of the two another name".into()),
+            );
+            self.named
+                .borrow_mut()
+                .insert((kind, name.to_owned()), first);
         }
     }
 
@@ -213,22 +264,47 @@ impl<'a> Loading<'a> {
             let file = section.file;
             for (key, node) in file.map(section.node, "`lists`") {
                 self.claim("list", &key.text, file, &key.span);
-                let word = key.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                let word = key
+                    .text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '_')
                     && !key.text.starts_with(|c: char| c.is_ascii_digit());
                 if !word {
                     let help = Some("use letters, digits and `_`, and begin with a letter".into());
-                    file.error("bad-name", &key.span, format!("conditions cannot name a list `{}`", key.text), help);
-                } else if self.fields.get(&key.text).is_some() || BUILT_IN.contains(&key.text.as_str()) {
+                    file.error(
+                        "bad-name",
+                        &key.span,
+                        format!("conditions cannot name a list `{}`", key.text),
+                        help,
+                    );
+                } else if self.fields.get(&key.text).is_some()
+                    || BUILT_IN.contains(&key.text.as_str())
+                {
                     let help = Some("give the list a name that no field has".into());
-                    file.error("bad-name", &key.span, format!("`{}` is a field of the records", key.text), help);
+                    file.error(
+                        "bad-name",
+                        &key.span,
+                        format!("`{}` is a field of the records", key.text),
+                        help,
+                    );
                 }
-                let values: Vec<Value> = file.list(node, "a list").iter().map(Node::to_value).collect();
+                let values: Vec<Value> = file
+                    .list(node, "a list")
+                    .iter()
+                    .map(Node::to_value)
+                    .collect();
                 let odd = values.iter().position(|v| {
-                    !matches!(v, Value::Text(_) | Value::Number(_)) || Some(v.kind()) != values.first().map(Value::kind)
+                    !matches!(v, Value::Text(_) | Value::Number(_))
+                        || Some(v.kind()) != values.first().map(Value::kind)
                 });
                 if let Some(odd) = odd.and_then(|n| node.as_list()?.get(n)) {
                     let message = "a list holds text only or numbers only";
-                    file.error("wrong-type", &odd.span, message, Some("put what is text in quotes".into()));
+                    file.error(
+                        "wrong-type",
+                        &odd.span,
+                        message,
+                        Some("put what is text in quotes".into()),
+                    );
                 }
                 lists.insert(key.text.clone(), values.into());
             }
@@ -237,21 +313,42 @@ impl<'a> Loading<'a> {
     }
 
     /// Compiles `when` or `unless`: one condition or a list of them.
-    fn conditions(&self, file: &File<'_>, node: Option<&Node>, key: &str, score: bool) -> Vec<Condition> {
-        let names = Names { fields: &self.fields, lists: &self.lists, score };
+    fn conditions(
+        &self,
+        file: &File<'_>,
+        node: Option<&Node>,
+        key: &str,
+        score: bool,
+    ) -> Vec<Condition> {
+        let names = Names {
+            fields: &self.fields,
+            lists: &self.lists,
+            score,
+        };
         let Some(node) = node else { return Vec::new() };
         let parts = match &node.data {
             Data::List(nodes) => nodes.iter().collect(),
             _ => vec![node],
         };
-        parts.into_iter().filter_map(|node| compile(file, node, key, &names)).collect()
+        parts
+            .into_iter()
+            .filter_map(|node| compile(file, node, key, &names))
+            .collect()
     }
 }
 
 fn compile(file: &File<'_>, node: &Node, key: &str, names: &Names<'_>) -> Option<Condition> {
     let Data::Scalar(value, style) = &node.data else {
-        let message = format!("`{key}` must be a condition, not {}", node.to_value().kind());
-        file.error("wrong-type", &node.span, message, quoted_form(&file.text, node.span.start));
+        let message = format!(
+            "`{key}` must be a condition, not {}",
+            node.to_value().kind()
+        );
+        file.error(
+            "wrong-type",
+            &node.span,
+            message,
+            quoted_form(&file.text, node.span.start),
+        );
         return None;
     };
     // `when: true` is a condition too.
@@ -266,7 +363,11 @@ fn compile(file: &File<'_>, node: &Node, key: &str, names: &Names<'_>) -> Option
             for error in errors {
                 // What YAML took away behind a plain scalar explains a broken condition best.
                 let cut = *style == Style::Plain && is_cut_by_comment(&file.text, node.span.end);
-                let help = if cut { quoted_form(&file.text, node.span.start) } else { None };
+                let help = if cut {
+                    quoted_form(&file.text, node.span.start)
+                } else {
+                    None
+                };
                 let span = in_file(&file.text, node, &source, &error.span);
                 file.error("condition", &span, error.message, help.or(error.help));
             }
@@ -276,7 +377,10 @@ fn compile(file: &File<'_>, node: &Node, key: &str, names: &Names<'_>) -> Option
 }
 
 fn is_cut_by_comment(text: &str, end: usize) -> bool {
-    text[end..].lines().next().is_some_and(|rest| rest.trim_start().starts_with('#'))
+    text[end..]
+        .lines()
+        .next()
+        .is_some_and(|rest| rest.trim_start().starts_with('#'))
 }
 
 /// Where bytes of a condition stand in the file. Quotes and folding shift them, so the marked text
@@ -290,7 +394,8 @@ fn in_file(text: &str, node: &Node, source: &str, span: &Range<usize>) -> Range<
     let found = if marked.is_empty() {
         None
     } else {
-        raw.match_indices(marked).nth(before.matches(marked).count())
+        raw.match_indices(marked)
+            .nth(before.matches(marked).count())
     };
     match found {
         Some((at, _)) => node.span.start + at..node.span.start + at + marked.len(),
@@ -304,23 +409,39 @@ fn quoted_form(text: &str, at: usize) -> Option<String> {
     let at = at.min(text.len());
     let start = text[..at].rfind('\n').map_or(0, |n| n + 1);
     // A fault can be told at the start of the next line.
-    let lines = [text[start..].lines().next(), text[..start.saturating_sub(1)].lines().last()];
+    let lines = [
+        text[start..].lines().next(),
+        text[..start.saturating_sub(1)].lines().last(),
+    ];
     lines.into_iter().flatten().find_map(|line| {
-        let (key, at) = ["when:", "unless:"].iter().find_map(|key| Some((*key, line.find(key)?)))?;
+        let (key, at) = ["when:", "unless:"]
+            .iter()
+            .find_map(|key| Some((*key, line.find(key)?)))?;
         let mut rest = line[at + key.len()..].trim();
         if line[..at].contains('{') {
             rest = rest.strip_suffix('}').unwrap_or(rest).trim_end();
             // The next `, name:` inside the braces ends the condition.
             let next_key = rest.match_indices(", ").find(|(comma, _)| {
-                let word: String = rest[comma + 2..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                let word: String = rest[comma + 2..]
+                    .chars()
+                    .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+                    .collect();
                 !word.is_empty() && rest[comma + 2 + word.len()..].starts_with(": ")
             });
             rest = next_key.map_or(rest, |(comma, _)| &rest[..comma]);
         }
-        let quoted = |q: char| rest.len() > 1 && rest.starts_with(q) && rest.find([q]) == Some(0) && rest[1..].find(q) == Some(rest.len() - 2);
+        let quoted = |q: char| {
+            rest.len() > 1
+                && rest.starts_with(q)
+                && rest.find([q]) == Some(0)
+                && rest[1..].find(q) == Some(rest.len() - 2)
+        };
         if rest.is_empty() || quoted('\'') || quoted('"') {
             return None;
         }
-        Some(format!("YAML reads this in its own way; quote the condition: {key} '{}'", rest.replace('\'', "''")))
+        Some(format!(
+            "YAML reads this in its own way; quote the condition: {key} '{}'",
+            rest.replace('\'', "''")
+        ))
     })
 }

@@ -77,12 +77,17 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn decide(&self, decision: &Decision<'_>, now: Timestamp) -> Result<Answer, StoreError> {
-        let Some(item) = self.item(decision.item)? else { return Ok(Answer::NoItem) };
+        let Some(item) = self.item(decision.item)? else {
+            return Ok(Answer::NoItem);
+        };
         let made = "SELECT 1 FROM decisions WHERE id = ?1";
         if self.one(made, [decision.id], |_| Ok(()))?.is_some() {
             return Ok(Answer::Repeated(item));
         }
-        if decision.version.is_some_and(|version| version != item.version) {
+        if decision
+            .version
+            .is_some_and(|version| version != item.version)
+        {
             return Ok(Answer::Stale(item));
         }
         if item.status.after(decision.verdict.cause()).is_none() {
@@ -94,9 +99,30 @@ impl Tx<'_> {
         let kind = decision.verdict.as_str();
         let (actor, reason, note) = (decision.actor, decision.reason, decision.note);
         let (until, at) = (micros(held_until), Micros(now));
-        self.run(sql, (decision.id, item.id, kind, item.version, item.revision, actor, reason, note, until, at))?;
+        self.run(
+            sql,
+            (
+                decision.id,
+                item.id,
+                kind,
+                item.version,
+                item.revision,
+                actor,
+                reason,
+                note,
+                until,
+                at,
+            ),
+        )?;
         let detail = serde_json::json!({"decision": decision.id, "reason": reason, "note": note});
-        let moved = self.move_item(&item, decision.verdict.cause(), held_until, actor, Some(&detail), now)?;
+        let moved = self.move_item(
+            &item,
+            decision.verdict.cause(),
+            held_until,
+            actor,
+            Some(&detail),
+            now,
+        )?;
         if decision.writes && decision.verdict != Verdict::Hold {
             self.request_writes(&moved, decision.id, decision.verdict.as_str(), false, now)?;
         }
@@ -116,7 +142,9 @@ impl Tx<'_> {
     ) -> Result<Option<Item>, StoreError> {
         match item.status.after(cause) {
             None => Ok(None),
-            Some(_) => self.move_item(item, cause, None, "copydesk", detail, now).map(Some),
+            Some(_) => self
+                .move_item(item, cause, None, "copydesk", detail, now)
+                .map(Some),
         }
     }
 
@@ -143,7 +171,17 @@ impl Tx<'_> {
         let sql = "UPDATE items SET status = ?2, version = ?3, held_until = ?4, changed_after_approval = ?5,
                    claimed_by = ?6 WHERE id = ?1";
         let until = micros(moved.held_until);
-        self.run(sql, (item.id, status.as_str(), version, until, moved.changed_after_approval, &moved.claimed_by))?;
+        self.run(
+            sql,
+            (
+                item.id,
+                status.as_str(),
+                version,
+                until,
+                moved.changed_after_approval,
+                &moved.claimed_by,
+            ),
+        )?;
         self.add_event(&moved, cause.as_str(), actor, detail, now)?;
         Ok(moved)
     }
@@ -153,23 +191,37 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn decisions(&self, item: i64) -> Result<Vec<Decided>, StoreError> {
-        let sql = "SELECT id, kind, version, revision, actor, reason, note, until, at FROM decisions
+        let sql =
+            "SELECT id, kind, version, revision, actor, reason, note, until, at FROM decisions
                    WHERE item = ?1 ORDER BY at, version, id";
         let rows = self.all(sql, [item], |row| {
             let kind: String = row.get(1)?;
-            Ok((kind, Decided {
-                id: row.get(0)?,
-                verdict: Verdict::Hold,
-                version: row.get(2)?,
-                revision: row.get(3)?,
-                actor: row.get(4)?,
-                reason: row.get(5)?,
-                note: row.get(6)?,
-                until: time(row.get(7)?),
-                at: row.get::<_, Micros>(8)?.0,
-            }))
+            Ok((
+                kind,
+                Decided {
+                    id: row.get(0)?,
+                    verdict: Verdict::Hold,
+                    version: row.get(2)?,
+                    revision: row.get(3)?,
+                    actor: row.get(4)?,
+                    reason: row.get(5)?,
+                    note: row.get(6)?,
+                    until: time(row.get(7)?),
+                    at: row.get::<_, Micros>(8)?.0,
+                },
+            ))
         })?;
-        let verdict = |kind: String| kind.parse().map_err(|_| StoreError::Odd(format!("a decision `{kind}`")));
-        rows.into_iter().map(|(kind, decided)| Ok(Decided { verdict: verdict(kind)?, ..decided })).collect()
+        let verdict = |kind: String| {
+            kind.parse()
+                .map_err(|_| StoreError::Odd(format!("a decision `{kind}`")))
+        };
+        rows.into_iter()
+            .map(|(kind, decided)| {
+                Ok(Decided {
+                    verdict: verdict(kind)?,
+                    ..decided
+                })
+            })
+            .collect()
     }
 }

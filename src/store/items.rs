@@ -85,7 +85,8 @@ pub struct Place<'a> {
     pub expires_at: Option<Timestamp>,
 }
 
-const ITEM: &str = "i.id, i.record, i.queue, i.status, i.version, i.revision, i.rank, i.arrived_at, i.due_at,
+const ITEM: &str =
+    "i.id, i.record, i.queue, i.status, i.version, i.revision, i.rank, i.arrived_at, i.due_at,
                     i.expires_at, i.held_until, i.changed_after_approval, i.claimed_by";
 const LISTED: &str = "r.source, r.identity, r.title, a.quality, a.heat, a.topic,
                       (SELECT l.path FROM locations l WHERE l.record = r.id
@@ -140,7 +141,11 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`], as all methods here.
     pub fn item(&self, id: i64) -> Result<Option<Item>, StoreError> {
-        self.one(&format!("SELECT {ITEM} FROM items i WHERE i.id = ?1"), [id], Item::of)
+        self.one(
+            &format!("SELECT {ITEM} FROM items i WHERE i.id = ?1"),
+            [id],
+            Item::of,
+        )
     }
 
     /// The item of a record.
@@ -148,7 +153,11 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn item_of(&self, record: i64) -> Result<Option<Item>, StoreError> {
-        self.one(&format!("SELECT {ITEM} FROM items i WHERE i.record = ?1"), [record], Item::of)
+        self.one(
+            &format!("SELECT {ITEM} FROM items i WHERE i.record = ?1"),
+            [record],
+            Item::of,
+        )
     }
 
     /// An item with what a listing shows.
@@ -198,11 +207,24 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open_item(&self, record: i64, revision: Hash, place: &Place<'_>, now: Timestamp) -> Result<Item, StoreError> {
+    pub fn open_item(
+        &self,
+        record: i64,
+        revision: Hash,
+        place: &Place<'_>,
+        now: Timestamp,
+    ) -> Result<Item, StoreError> {
         let sql = "INSERT INTO items (record, queue, status, version, revision, rank, arrived_at, due_at, expires_at)
                    VALUES (?1, ?2, 'pending', 1, ?3, ?4, ?5, ?6, ?7) RETURNING id";
-        let values =
-            (record, place.queue, revision, place.rank, Micros(now), micros(place.due_at), micros(place.expires_at));
+        let values = (
+            record,
+            place.queue,
+            revision,
+            place.rank,
+            Micros(now),
+            micros(place.due_at),
+            micros(place.expires_at),
+        );
         let id = self.one(sql, values, |row| row.get(0))?;
         let item = id.map(|id| self.item(id)).transpose()?.flatten();
         let item = item.ok_or_else(|| StoreError::Odd("an item was not opened".into()))?;
@@ -215,9 +237,24 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn place_item(&self, item: &Item, place: &Place<'_>, now: Timestamp) -> Result<(), StoreError> {
-        let sql = "UPDATE items SET queue = ?2, rank = ?3, due_at = ?4, expires_at = ?5 WHERE id = ?1";
-        self.run(sql, (item.id, place.queue, place.rank, micros(place.due_at), micros(place.expires_at)))?;
+    pub fn place_item(
+        &self,
+        item: &Item,
+        place: &Place<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE items SET queue = ?2, rank = ?3, due_at = ?4, expires_at = ?5 WHERE id = ?1";
+        self.run(
+            sql,
+            (
+                item.id,
+                place.queue,
+                place.rank,
+                micros(place.due_at),
+                micros(place.expires_at),
+            ),
+        )?;
         if item.queue != place.queue {
             let detail = serde_json::json!({"from": item.queue, "queue": place.queue});
             self.add_event(item, "routed", "copydesk", Some(&detail), now)?;
@@ -229,7 +266,12 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn set_item_revision(&self, id: i64, revision: Hash, after_approval: bool) -> Result<(), StoreError> {
+    pub fn set_item_revision(
+        &self,
+        id: i64,
+        revision: Hash,
+        after_approval: bool,
+    ) -> Result<(), StoreError> {
         let sql = "UPDATE items SET revision = ?2, changed_after_approval = ?3 WHERE id = ?1";
         self.run(sql, (id, revision, after_approval)).map(drop)
     }
@@ -248,7 +290,11 @@ impl Tx<'_> {
     ) -> Result<(), StoreError> {
         let sql = "INSERT INTO events (item, kind, version, actor, detail, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let detail = detail.map(Json::to_string);
-        self.run(sql, (item.id, kind, item.version, actor, detail, Micros(now))).map(drop)
+        self.run(
+            sql,
+            (item.id, kind, item.version, actor, detail, Micros(now)),
+        )
+        .map(drop)
     }
 
     /// An item's history, oldest first.

@@ -75,8 +75,15 @@ impl Tx<'_> {
     pub fn queue_mail(&self, mail: &NewMail<'_>, now: Timestamp) -> Result<i64, StoreError> {
         let sql = "INSERT INTO mails (message_id, kind, recipient, reason, subject, bytes, status, created_at)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?7) RETURNING id";
-        let values =
-            (mail.message_id, mail.kind, mail.recipient, mail.reason, mail.subject, mail.bytes, Micros(now));
+        let values = (
+            mail.message_id,
+            mail.kind,
+            mail.recipient,
+            mail.reason,
+            mail.subject,
+            mail.bytes,
+            Micros(now),
+        );
         let id: Option<i64> = self.one(sql, values, |row| row.get(0))?;
         let id = id.ok_or_else(|| StoreError::Odd("a mail was not stored".into()))?;
         for (item, version, overdue) in mail.items {
@@ -92,7 +99,13 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn queued_mails(&self) -> Result<Vec<Queued>, StoreError> {
         let sql = "SELECT id, recipient, bytes FROM mails WHERE status = 'queued' ORDER BY id";
-        self.all(sql, [], |row| Ok(Queued { id: row.get(0)?, recipient: row.get(1)?, bytes: row.get(2)? }))
+        self.all(sql, [], |row| {
+            Ok(Queued {
+                id: row.get(0)?,
+                recipient: row.get(1)?,
+                bytes: row.get(2)?,
+            })
+        })
     }
 
     /// Notes that a mail was sent, and what was answered.
@@ -109,7 +122,11 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn mail_failed(&self, id: i64, answer: &str) -> Result<(), StoreError> {
-        self.run("UPDATE mails SET answer = ?2 WHERE id = ?1 AND status = 'queued'", (id, answer)).map(drop)
+        self.run(
+            "UPDATE mails SET answer = ?2 WHERE id = ?1 AND status = 'queued'",
+            (id, answer),
+        )
+        .map(drop)
     }
 
     /// What a reviewer was last told of each item, by mails that were sent; and when the last of
@@ -123,7 +140,11 @@ impl Tx<'_> {
                          WHERE m.recipient = ?1 AND m.status = 'sent' GROUP BY x.item) last
                    ON last.item = l.item AND last.mail = l.mail ORDER BY l.item";
         let told = self.all(sql, [recipient], |row| {
-            Ok(Told { item: row.get(0)?, version: row.get(1)?, overdue: row.get(2)? })
+            Ok(Told {
+                item: row.get(0)?,
+                version: row.get(1)?,
+                overdue: row.get(2)?,
+            })
         })?;
         let last = "SELECT max(sent_at) FROM mails WHERE recipient = ?1 AND kind = 'digest' AND status = 'sent'";
         let last = self.one(last, [recipient], |row| row.get(0))?;
@@ -157,6 +178,10 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn mail_items(&self, mail: i64) -> Result<Vec<i64>, StoreError> {
-        self.all("SELECT item FROM mail_log WHERE mail = ?1 ORDER BY item", [mail], |row| row.get(0))
+        self.all(
+            "SELECT item FROM mail_log WHERE mail = ?1 ORDER BY item",
+            [mail],
+            |row| row.get(0),
+        )
     }
 }

@@ -71,8 +71,10 @@ pub struct Assessed {
     pub hits: Vec<Hit>,
 }
 
-const KNOWN: &str = "id, source, identity, revision, signal, classes, published, first_seen, gone_at";
-const FOUND: &str = "path, record, revision, raw, stat, first_seen, missing_since, broken_line, broken_column,
+const KNOWN: &str =
+    "id, source, identity, revision, signal, classes, published, first_seen, gone_at";
+const FOUND: &str =
+    "path, record, revision, raw, stat, first_seen, missing_since, broken_line, broken_column,
                      broken_reason, broken_since";
 
 impl Known {
@@ -97,7 +99,11 @@ impl Found {
         let broken = match reason {
             None => None,
             Some(reason) => {
-                let broken = Broken { line: row.get(7)?, column: row.get(8)?, reason };
+                let broken = Broken {
+                    line: row.get(7)?,
+                    column: row.get(8)?,
+                    reason,
+                };
                 Some((broken, row.get::<_, Micros>(10)?.0))
             }
         };
@@ -119,7 +125,11 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`], as all methods here.
-    pub fn record_by_identity(&self, source: &str, identity: &str) -> Result<Option<Known>, StoreError> {
+    pub fn record_by_identity(
+        &self,
+        source: &str,
+        identity: &str,
+    ) -> Result<Option<Known>, StoreError> {
         let sql = format!("SELECT {KNOWN} FROM records WHERE source = ?1 AND identity = ?2");
         self.one(&sql, (source, identity), Known::of)
     }
@@ -129,7 +139,11 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn record(&self, id: i64) -> Result<Option<Known>, StoreError> {
-        self.one(&format!("SELECT {KNOWN} FROM records WHERE id = ?1"), [id], Known::of)
+        self.one(
+            &format!("SELECT {KNOWN} FROM records WHERE id = ?1"),
+            [id],
+            Known::of,
+        )
     }
 
     /// The content and signal fields of a record, and its body.
@@ -137,21 +151,34 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn contents(&self, id: i64) -> Result<(Map, String), StoreError> {
-        let row = self.one("SELECT fields, body FROM records WHERE id = ?1", [id], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?))
-        })?;
-        let (fields, body) = row.ok_or_else(|| StoreError::Odd(format!("there is no record {id}")))?;
+        let row = self.one(
+            "SELECT fields, body FROM records WHERE id = ?1",
+            [id],
+            |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)),
+        )?;
+        let (fields, body) =
+            row.ok_or_else(|| StoreError::Odd(format!("there is no record {id}")))?;
         let odd = |error: String| StoreError::Odd(format!("record {id}: {error}"));
         let fields: crate::record::value::Value =
-            serde_json::from_str(&unpacked(&fields).map_err(odd)?).map_err(|error| odd(error.to_string()))?;
-        Ok((fields.as_map().cloned().unwrap_or_default(), unpacked(&body).map_err(odd)?))
+            serde_json::from_str(&unpacked(&fields).map_err(odd)?)
+                .map_err(|error| odd(error.to_string()))?;
+        Ok((
+            fields.as_map().cloned().unwrap_or_default(),
+            unpacked(&body).map_err(odd)?,
+        ))
     }
 
     /// Adds a record that was never seen.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn add_record(&self, source: &str, record: &Record, classes: i64, now: Timestamp) -> Result<i64, StoreError> {
+    pub fn add_record(
+        &self,
+        source: &str,
+        record: &Record,
+        classes: i64,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
         let sql = "INSERT INTO records
                    (source, identity, revision, signal, classes, published, first_seen, changed_at, title, fields, body)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10) RETURNING id";
@@ -175,7 +202,13 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn update_record(&self, id: i64, record: &Record, classes: i64, now: Timestamp) -> Result<(), StoreError> {
+    pub fn update_record(
+        &self,
+        id: i64,
+        record: &Record,
+        classes: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let sql = "UPDATE records SET identity = ?2, revision = ?3, signal = ?4, classes = ?5, published = ?6,
                    changed_at = ?7, title = ?8, fields = ?9, body = ?10, gone_at = NULL WHERE id = ?1";
         let values = (
@@ -198,7 +231,11 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn set_published(&self, id: i64, published: bool) -> Result<(), StoreError> {
-        self.run("UPDATE records SET published = ?2 WHERE id = ?1", (id, published)).map(drop)
+        self.run(
+            "UPDATE records SET published = ?2 WHERE id = ?1",
+            (id, published),
+        )
+        .map(drop)
     }
 
     /// Notes that no file holds a record any more, or that one does again.
@@ -206,7 +243,11 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn set_gone(&self, id: i64, gone_at: Option<Timestamp>) -> Result<(), StoreError> {
-        self.run("UPDATE records SET gone_at = ?2 WHERE id = ?1", (id, micros(gone_at))).map(drop)
+        self.run(
+            "UPDATE records SET gone_at = ?2 WHERE id = ?1",
+            (id, micros(gone_at)),
+        )
+        .map(drop)
     }
 
     /// The number under which a set of field classes is stored.
@@ -214,12 +255,17 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn classes_id(&self, classes: &Classes) -> Result<i64, StoreError> {
-        let text = serde_json::to_string(classes).map_err(|error| StoreError::Odd(error.to_string()))?;
+        let text =
+            serde_json::to_string(classes).map_err(|error| StoreError::Odd(error.to_string()))?;
         let find = "SELECT id FROM field_classes WHERE classes = ?1";
         if let Some(id) = self.one(find, [&text], |row| row.get(0))? {
             return Ok(id);
         }
-        let id = self.one("INSERT INTO field_classes (classes) VALUES (?1) RETURNING id", [&text], |row| row.get(0))?;
+        let id = self.one(
+            "INSERT INTO field_classes (classes) VALUES (?1) RETURNING id",
+            [&text],
+            |row| row.get(0),
+        )?;
         id.ok_or_else(|| StoreError::Odd("field classes were not added".into()))
     }
 
@@ -228,8 +274,13 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn classes(&self, id: i64) -> Result<Classes, StoreError> {
-        let text = self.one("SELECT classes FROM field_classes WHERE id = ?1", [id], |row| row.get::<_, String>(0))?;
-        let text = text.ok_or_else(|| StoreError::Odd(format!("there are no field classes {id}")))?;
+        let text = self.one(
+            "SELECT classes FROM field_classes WHERE id = ?1",
+            [id],
+            |row| row.get::<_, String>(0),
+        )?;
+        let text =
+            text.ok_or_else(|| StoreError::Odd(format!("there are no field classes {id}")))?;
         serde_json::from_str(&text).map_err(|error| StoreError::Odd(error.to_string()))
     }
 
@@ -238,7 +289,11 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn locations(&self, source: &str) -> Result<Vec<Found>, StoreError> {
-        self.all(&format!("SELECT {FOUND} FROM locations WHERE source = ?1"), [source], Found::of)
+        self.all(
+            &format!("SELECT {FOUND} FROM locations WHERE source = ?1"),
+            [source],
+            Found::of,
+        )
     }
 
     /// The file that was met at a location.
@@ -267,7 +322,12 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn missing_with(&self, source: &str, revision: Hash, since: Timestamp) -> Result<Vec<Found>, StoreError> {
+    pub fn missing_with(
+        &self,
+        source: &str,
+        revision: Hash,
+        since: Timestamp,
+    ) -> Result<Vec<Found>, StoreError> {
         let sql = format!(
             "SELECT {FOUND} FROM locations
              WHERE source = ?1 AND revision = ?2 AND missing_since >= ?3 ORDER BY missing_since, path"
@@ -310,7 +370,11 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn drop_location(&self, source: &str, location: &Location) -> Result<(), StoreError> {
-        self.run("DELETE FROM locations WHERE source = ?1 AND path = ?2", (source, location.as_str())).map(drop)
+        self.run(
+            "DELETE FROM locations WHERE source = ?1 AND path = ?2",
+            (source, location.as_str()),
+        )
+        .map(drop)
     }
 
     /// The last assessment of a record.
@@ -322,25 +386,48 @@ impl Tx<'_> {
         let row = self.one(sql, [record], |row| {
             let score = Score::new(row.get(1)?, row.get(2)?, row.get(3)?);
             let flips_at = time(row.get(6)?);
-            Ok((row.get(0)?, score, row.get(4)?, row.get(5)?, flips_at, row.get::<_, String>(7)?))
+            Ok((
+                row.get(0)?,
+                score,
+                row.get(4)?,
+                row.get(5)?,
+                flips_at,
+                row.get::<_, String>(7)?,
+            ))
         })?;
-        let Some((rules, score, queue, skipped, flips_at, hits)) = row else { return Ok(None) };
-        let hits = serde_json::from_str(&hits).map_err(|error| StoreError::Odd(error.to_string()))?;
-        Ok(Some(Assessed { rules, score, queue, skipped, flips_at, hits }))
+        let Some((rules, score, queue, skipped, flips_at, hits)) = row else {
+            return Ok(None);
+        };
+        let hits =
+            serde_json::from_str(&hits).map_err(|error| StoreError::Odd(error.to_string()))?;
+        Ok(Some(Assessed {
+            rules,
+            score,
+            queue,
+            skipped,
+            flips_at,
+            hits,
+        }))
     }
 
     /// Stores what the rules say of a record.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn put_assessment(&self, record: i64, rules: Hash, assessment: &Assessment) -> Result<(), StoreError> {
+    pub fn put_assessment(
+        &self,
+        record: i64,
+        rules: Hash,
+        assessment: &Assessment,
+    ) -> Result<(), StoreError> {
         let sql = "INSERT INTO assessments (record, rules, quality, heat, topic, total, queue, skipped, flips_at, hits)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                    ON CONFLICT (record) DO UPDATE SET rules = excluded.rules, quality = excluded.quality,
                        heat = excluded.heat, topic = excluded.topic, total = excluded.total, queue = excluded.queue,
                        skipped = excluded.skipped, flips_at = excluded.flips_at, hits = excluded.hits";
         let score = assessment.score;
-        let hits = serde_json::to_string(&assessment.hits).map_err(|error| StoreError::Odd(error.to_string()))?;
+        let hits = serde_json::to_string(&assessment.hits)
+            .map_err(|error| StoreError::Odd(error.to_string()))?;
         let values = (
             record,
             rules,
@@ -361,7 +448,13 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn stale_assessments(&self, rules: Hash, now: Timestamp, after: i64, limit: usize) -> Result<Vec<i64>, StoreError> {
+    pub fn stale_assessments(
+        &self,
+        rules: Hash,
+        now: Timestamp,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<i64>, StoreError> {
         let sql = "SELECT r.id FROM records r JOIN assessments a ON a.record = r.id
                    WHERE r.id > ?3 AND r.gone_at IS NULL AND (a.rules <> ?1 OR a.flips_at <= ?2)
                    ORDER BY r.id LIMIT ?4";
@@ -374,7 +467,11 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn known_sources(&self) -> Result<Vec<String>, StoreError> {
-        self.all("SELECT DISTINCT source FROM records ORDER BY source", [], |row| row.get(0))
+        self.all(
+            "SELECT DISTINCT source FROM records ORDER BY source",
+            [],
+            |row| row.get(0),
+        )
     }
 
     /// Why nothing is withdrawn of a source, and since when.
@@ -383,17 +480,25 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn alarm(&self, source: &str) -> Result<Option<(String, Timestamp)>, StoreError> {
         let sql = "SELECT alarm, alarm_at FROM sources WHERE name = ?1 AND alarm IS NOT NULL";
-        self.one(sql, [source], |row| Ok((row.get(0)?, row.get::<_, Micros>(1)?.0)))
+        self.one(sql, [source], |row| {
+            Ok((row.get(0)?, row.get::<_, Micros>(1)?.0))
+        })
     }
 
     /// Raises or ends the alarm of a source.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn set_alarm(&self, source: &str, alarm: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
+    pub fn set_alarm(
+        &self,
+        source: &str,
+        alarm: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let sql = "INSERT INTO sources (name, alarm, alarm_at) VALUES (?1, ?2, ?3)
                    ON CONFLICT (name) DO UPDATE SET alarm = excluded.alarm, alarm_at = excluded.alarm_at";
-        self.run(sql, (source, alarm, alarm.map(|_| Micros(now)))).map(drop)
+        self.run(sql, (source, alarm, alarm.map(|_| Micros(now))))
+            .map(drop)
     }
 
     /// How the files of a source were read in its last whole pass.
@@ -401,7 +506,11 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn reading(&self, source: &str) -> Result<Option<String>, StoreError> {
-        let reading = self.one("SELECT reading FROM sources WHERE name = ?1", [source], |row| row.get(0))?;
+        let reading = self.one(
+            "SELECT reading FROM sources WHERE name = ?1",
+            [source],
+            |row| row.get(0),
+        )?;
         Ok(reading.flatten())
     }
 
@@ -436,7 +545,9 @@ impl Tx<'_> {
         let sql = "SELECT l.source, l.path, r.identity FROM locations l JOIN records r ON r.id = l.record
                    WHERE l.revision <> r.revision AND l.missing_since IS NULL AND l.broken_reason IS NULL
                    ORDER BY l.source, l.path";
-        self.all(sql, [], |row| Ok((row.get(0)?, Location::stored(row.get(1)?), row.get(2)?)))
+        self.all(sql, [], |row| {
+            Ok((row.get(0)?, Location::stored(row.get(1)?), row.get(2)?))
+        })
     }
 
     /// How many records of a source are there and can be read, and how many files cannot.
@@ -448,7 +559,9 @@ impl Tx<'_> {
                           count(*) FILTER (WHERE broken_reason IS NOT NULL)
                    FROM locations WHERE source = ?1 AND missing_since IS NULL";
         let number = |n: i64| usize::try_from(n).unwrap_or_default();
-        let counts = self.one(sql, [source], |row| Ok((number(row.get(0)?), number(row.get(1)?))))?;
+        let counts = self.one(sql, [source], |row| {
+            Ok((number(row.get(0)?), number(row.get(1)?)))
+        })?;
         Ok(counts.unwrap_or_default())
     }
 

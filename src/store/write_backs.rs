@@ -56,8 +56,17 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`], as all methods here.
-    pub fn request_writes(&self, item: &Item, decision: &str, verb: &str, reassert: bool, now: Timestamp) -> Result<(), StoreError> {
-        let Some(record) = self.record(item.record)? else { return Ok(()) };
+    pub fn request_writes(
+        &self,
+        item: &Item,
+        decision: &str,
+        verb: &str,
+        reassert: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(record) = self.record(item.record)? else {
+            return Ok(());
+        };
         let files = self.locations_of(record.id)?;
         let all_missing = files.iter().all(|found| found.missing_since.is_some());
         for found in files {
@@ -72,7 +81,18 @@ impl Tx<'_> {
             self.run(supersede, (&record.source, path, Micros(now)))?;
             let add = "INSERT INTO write_backs (decision, item, source, path, verb, reassert, status, next_at, created_at)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?7)";
-            self.run(add, (decision, item.id, &record.source, path, verb, reassert, Micros(now)))?;
+            self.run(
+                add,
+                (
+                    decision,
+                    item.id,
+                    &record.source,
+                    path,
+                    verb,
+                    reassert,
+                    Micros(now),
+                ),
+            )?;
         }
         Ok(())
     }
@@ -82,9 +102,12 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn reassert(&self, item: &Item, now: Timestamp) -> Result<(), StoreError> {
-        let last = "SELECT id, kind FROM decisions WHERE item = ?1 AND kind IN ('approve', 'reject')
+        let last =
+            "SELECT id, kind FROM decisions WHERE item = ?1 AND kind IN ('approve', 'reject')
                     ORDER BY at DESC, version DESC LIMIT 1";
-        let decision = self.one(last, [item.id], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let decision = self.one(last, [item.id], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
         match decision {
             Some((id, verb)) => self.request_writes(item, &id, &verb, true, now),
             None => Ok(()),
@@ -104,17 +127,29 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn reasserts(&self, item: i64, within: SignedDuration, now: Timestamp) -> Result<u32, StoreError> {
+    pub fn reasserts(
+        &self,
+        item: i64,
+        within: SignedDuration,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
         let sql = "SELECT count(*) FROM write_backs
                    WHERE item = ?1 AND reassert = 1 AND status IN ('pending', 'done') AND created_at > ?2";
-        Ok(self.one(sql, (item, Micros(now - within)), |row| row.get(0))?.unwrap_or_default())
+        Ok(self
+            .one(sql, (item, Micros(now - within)), |row| row.get(0))?
+            .unwrap_or_default())
     }
 
     /// Notes that a decision is not written again, since upstream takes it back too often.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn stop_reasserting(&self, item: &Item, error: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub fn stop_reasserting(
+        &self,
+        item: &Item,
+        error: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.reassert(item, now)?;
         let sql = "UPDATE write_backs SET status = 'stopped', error = ?2, closed_at = ?3
                    WHERE item = ?1 AND status = 'pending'";
@@ -145,7 +180,12 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn changes(&self, item: i64, source: &str, location: &Location) -> Result<Vec<Undo>, StoreError> {
+    pub fn changes(
+        &self,
+        item: i64,
+        source: &str,
+        location: &Location,
+    ) -> Result<Vec<Undo>, StoreError> {
         let sql = "SELECT verb, undo FROM write_backs
                    WHERE item = ?1 AND source = ?2 AND path = ?3 AND status = 'done' AND undo IS NOT NULL ORDER BY id";
         let rows = self.all(sql, (item, source, location.as_str()), |row| {
@@ -157,11 +197,14 @@ impl Tx<'_> {
                 changes.clear();
                 continue;
             }
-            let undo: Vec<Undo> = serde_json::from_str(&undo).map_err(|error| StoreError::Odd(error.to_string()))?;
+            let undo: Vec<Undo> =
+                serde_json::from_str(&undo).map_err(|error| StoreError::Odd(error.to_string()))?;
             for edit in undo {
                 match changes.iter_mut().find(|change| change.key == edit.key) {
                     // Our own write stood there, so what stood before it is still the original.
-                    Some(change) if edit.before.as_ref() == Some(&change.after) => change.after = edit.after,
+                    Some(change) if edit.before.as_ref() == Some(&change.after) => {
+                        change.after = edit.after
+                    }
                     Some(change) => *change = edit,
                     None => changes.push(edit),
                 }
@@ -178,7 +221,8 @@ impl Tx<'_> {
         let (status, undo, error) = match end {
             End::Done(undo) if undo.is_empty() => ("done", None, None),
             End::Done(undo) => {
-                let undo = serde_json::to_string(undo).map_err(|error| StoreError::Odd(error.to_string()))?;
+                let undo = serde_json::to_string(undo)
+                    .map_err(|error| StoreError::Odd(error.to_string()))?;
                 ("done", Some(undo), None)
             }
             End::Stale(why) => ("stale", None, Some(why)),
@@ -186,14 +230,20 @@ impl Tx<'_> {
         };
         let sql = "UPDATE write_backs SET status = ?2, undo = ?3, error = ?4, closed_at = ?5, tries = tries + 1
                    WHERE id = ?1 AND status = 'pending'";
-        self.run(sql, (id, status, undo, error, Micros(now))).map(drop)
+        self.run(sql, (id, status, undo, error, Micros(now)))
+            .map(drop)
     }
 
     /// Puts a write-back off after a failure that may pass.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn put_off_write_back(&self, id: i64, error: &str, next_at: Timestamp) -> Result<(), StoreError> {
+    pub fn put_off_write_back(
+        &self,
+        id: i64,
+        error: &str,
+        next_at: Timestamp,
+    ) -> Result<(), StoreError> {
         let sql = "UPDATE write_backs SET tries = tries + 1, error = ?2, next_at = ?3 WHERE id = ?1 AND status = 'pending'";
         self.run(sql, (id, error, Micros(next_at))).map(drop)
     }
@@ -202,9 +252,16 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn note_written(&self, source: &str, location: &Location, raw: Hash, stat: &[u8]) -> Result<(), StoreError> {
+    pub fn note_written(
+        &self,
+        source: &str,
+        location: &Location,
+        raw: Hash,
+        stat: &[u8],
+    ) -> Result<(), StoreError> {
         let sql = "UPDATE locations SET raw = ?3, stat = ?4 WHERE source = ?1 AND path = ?2";
-        self.run(sql, (source, location.as_str(), raw, stat)).map(drop)
+        self.run(sql, (source, location.as_str(), raw, stat))
+            .map(drop)
     }
 
     /// The last write-back into each file, where that one failed, was refused, or was given up.

@@ -17,6 +17,7 @@ mod faces;
 mod files;
 mod identity;
 mod mail;
+mod properties;
 mod scan;
 mod terminal;
 mod upstream;

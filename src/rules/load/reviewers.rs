@@ -10,12 +10,20 @@ impl Loading<'_> {
     /// The reviewers; and whether someone reads every queue.
     pub(super) fn reviewers(&self, queues: &[Queue]) -> Vec<Reviewer> {
         let entries = self.entries("reviewers");
-        let reviewers: Vec<Reviewer> =
-            entries.iter().filter_map(|(file, node)| self.reviewer(file, node, queues)).collect();
+        let reviewers: Vec<Reviewer> = entries
+            .iter()
+            .filter_map(|(file, node)| self.reviewer(file, node, queues))
+            .collect();
         if entries.is_empty() {
             if let Some(section) = self.named("queues").next() {
-                let help = Some("add a `reviewers:` section; `rules/README.md` shows one".to_owned());
-                section.file.warning("no-reviewers", &section.key.span, "there are no reviewers: nobody is mailed", help);
+                let help =
+                    Some("add a `reviewers:` section; `rules/README.md` shows one".to_owned());
+                section.file.warning(
+                    "no-reviewers",
+                    &section.key.span,
+                    "there are no reviewers: nobody is mailed",
+                    help,
+                );
             }
         } else if reviewers.len() == entries.len() {
             self.all_are_read(queues, &reviewers);
@@ -25,24 +33,42 @@ impl Loading<'_> {
 
     fn all_are_read(&self, queues: &[Queue], reviewers: &[Reviewer]) {
         for (file, node) in self.entries("queues") {
-            let name = node.as_map().and_then(|m| m.iter().find(|(k, _)| k.text == "name"));
+            let name = node
+                .as_map()
+                .and_then(|m| m.iter().find(|(k, _)| k.text == "name"));
             let Some((_, name)) = name else { continue };
             let text = name.to_value().to_string();
-            let Some(queue) = queues.iter().find(|queue| queue.name == text) else { continue };
+            let Some(queue) = queues.iter().find(|queue| queue.name == text) else {
+                continue;
+            };
             let idle = queue.skip || queue.decide.is_some() || queue.shadow;
             if !idle && !reviewers.iter().any(|reviewer| reviewer.reads(&queue.name)) {
-                let help = Some(format!("add `{text}` to the `queues` of a reviewer, or give one `queues: all`"));
-                file.error("unread-queue", &name.span, format!("no reviewer reads the queue `{text}`"), help);
+                let help = Some(format!(
+                    "add `{text}` to the `queues` of a reviewer, or give one `queues: all`"
+                ));
+                file.error(
+                    "unread-queue",
+                    &name.span,
+                    format!("no reviewer reads the queue `{text}`"),
+                    help,
+                );
             }
         }
     }
 
     fn reviewer(&self, file: &File<'_>, node: &Node, queues: &[Queue]) -> Option<Reviewer> {
         let mut fields = file.fields(node, "a reviewer");
-        let name = fields.need("name", "name: the name in the greeting").and_then(|n| file.text(n, "`name`"));
-        let email = fields.need("email", "email: someone@example.org").and_then(|n| Some((email(file, n)?, n)));
+        let name = fields
+            .need("name", "name: the name in the greeting")
+            .and_then(|n| file.text(n, "`name`"));
+        let email = fields
+            .need("email", "email: someone@example.org")
+            .and_then(|n| Some((email(file, n)?, n)));
         let role = [("reviewer", Role::Reviewer), ("editor", Role::Editor)];
-        let role = fields.get("role").and_then(|n| file.word(n, "`role`", &role)).unwrap_or_default();
+        let role = fields
+            .get("role")
+            .and_then(|n| file.word(n, "`role`", &role))
+            .unwrap_or_default();
         let reads = match (fields.get("queues"), role) {
             (None, Role::Editor) => Some(Queues::All),
             (None, Role::Reviewer) => {
@@ -57,13 +83,26 @@ impl Loading<'_> {
             Some(node) => timezone(file, node).unwrap_or(TimeZone::UTC),
         };
         let digest = fields.get("digest").and_then(|n| cron(file, n));
-        let alert = fields.get("alert").map(|n| known(file, n, "`alert`", queues)).unwrap_or_default();
+        let alert = fields
+            .get("alert")
+            .map(|n| known(file, n, "`alert`", queues))
+            .unwrap_or_default();
         let quiet = fields.get("quiet").and_then(|n| quiet(file, n));
         let remind = fields.get("remind").and_then(|n| file.span(n, "`remind`"));
         fields.finish();
         let (email, node) = email?;
         self.claim("reviewer", &email, file, &node.span);
-        Some(Reviewer { name: name?, email, role, queues: reads?, timezone, digest, alert, quiet, remind })
+        Some(Reviewer {
+            name: name?,
+            email,
+            role,
+            queues: reads?,
+            timezone,
+            digest,
+            alert,
+            quiet,
+            remind,
+        })
     }
 
     pub(super) fn desk(&self) -> Desk {
@@ -76,28 +115,52 @@ impl Loading<'_> {
             let mut fields = file.fields(section.node, "`desk`");
             if let Some(node) = fields.get("reject_reasons") {
                 let reasons = file.map(node, "`reject_reasons`").iter();
-                desk.reject_reasons =
-                    reasons.filter_map(|(key, node)| Some((key.text.clone(), file.text(node, "a reason")?))).collect();
+                desk.reject_reasons = reasons
+                    .filter_map(|(key, node)| {
+                        Some((key.text.clone(), file.text(node, "a reason")?))
+                    })
+                    .collect();
             }
             if let Some(node) = fields.get("reassert") {
                 desk.reassert = reassert(file, node, desk.reassert);
             }
             if let Some(node) = fields.get("escalate") {
                 let mut spans = file.fields(node, "`escalate`");
-                for (key, to) in [("first", &mut desk.escalate.0), ("second", &mut desk.escalate.1)] {
-                    *to = spans.get(key).and_then(|n| file.span(n, key)).unwrap_or(*to);
+                for (key, to) in [
+                    ("first", &mut desk.escalate.0),
+                    ("second", &mut desk.escalate.1),
+                ] {
+                    *to = spans
+                        .get(key)
+                        .and_then(|n| file.span(n, key))
+                        .unwrap_or(*to);
                 }
                 spans.finish();
             }
-            if let Some(threshold) = fields.get("link_threshold").and_then(|n| file.whole(n, "`link_threshold`")) {
+            if let Some(threshold) = fields
+                .get("link_threshold")
+                .and_then(|n| file.whole(n, "`link_threshold`"))
+            {
                 desk.link_threshold = threshold;
             }
-            let pictures = fields.get("pictures").and_then(|n| file.word(n, "`pictures`", &[("show", "show"), ("ask", "ask"), ("never", "never")]));
+            let pictures = fields.get("pictures").and_then(|n| {
+                file.word(
+                    n,
+                    "`pictures`",
+                    &[("show", "show"), ("ask", "ask"), ("never", "never")],
+                )
+            });
             desk.pictures = pictures.unwrap_or(desk.pictures);
             if let Some(node) = fields.get("retention") {
                 let mut spans = file.fields(node, "`retention`");
-                for (key, to) in [("events", &mut desk.retention.0), ("sent_mail", &mut desk.retention.1)] {
-                    *to = spans.get(key).and_then(|n| file.span(n, key)).unwrap_or(*to);
+                for (key, to) in [
+                    ("events", &mut desk.retention.0),
+                    ("sent_mail", &mut desk.retention.1),
+                ] {
+                    *to = spans
+                        .get(key)
+                        .and_then(|n| file.span(n, key))
+                        .unwrap_or(*to);
                 }
                 spans.finish();
             }
@@ -125,8 +188,14 @@ fn known(file: &File<'_>, node: &Node, what: &str, queues: &[Queue]) -> Vec<Stri
     let names = file.texts(node, what);
     for (name, node) in &names {
         if !queues.iter().any(|queue| queue.name == *name) {
-            let help = near(name, queues.iter().map(|q| q.name.as_str())).map(|n| format!("did you mean `{n}`?"));
-            file.error("unknown-queue", &node.span, format!("there is no queue `{name}`"), help);
+            let help = near(name, queues.iter().map(|q| q.name.as_str()))
+                .map(|n| format!("did you mean `{n}`?"));
+            file.error(
+                "unknown-queue",
+                &node.span,
+                format!("there is no queue `{name}`"),
+                help,
+            );
         }
     }
     names.into_iter().map(|(name, _)| name).collect()
@@ -137,7 +206,12 @@ fn email(file: &File<'_>, node: &Node) -> Option<String> {
     let bare = text.parse::<lettre::Address>().is_ok() && text.is_ascii();
     if !bare {
         let help = Some("write the bare address, like ana@example.org".to_owned());
-        file.error("bad-email", &node.span, format!("`{text}` is no mail address"), help);
+        file.error(
+            "bad-email",
+            &node.span,
+            format!("`{text}` is no mail address"),
+            help,
+        );
     }
     bare.then(|| text.to_ascii_lowercase())
 }
@@ -147,7 +221,12 @@ fn timezone(file: &File<'_>, node: &Node) -> Option<TimeZone> {
     let zone = TimeZone::get(&text).ok();
     if zone.is_none() {
         let help = Some("write a name of the time-zone database, like Europe/Lisbon".to_owned());
-        file.error("bad-timezone", &node.span, format!("there is no time zone `{text}`"), help);
+        file.error(
+            "bad-timezone",
+            &node.span,
+            format!("there is no time zone `{text}`"),
+            help,
+        );
     }
     zone
 }
@@ -156,8 +235,15 @@ fn cron(file: &File<'_>, node: &Node) -> Option<String> {
     let text = file.text(node, "`digest`")?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "*,/- ".contains(c);
     if text.split_whitespace().count() != 5 || !text.chars().all(allowed) {
-        let help = Some("five fields: minute hour day month weekday, like \"0 9,14 * * MON-FRI\"".to_owned());
-        file.error("bad-cron", &node.span, format!("`{text}` is no schedule"), help);
+        let help = Some(
+            "five fields: minute hour day month weekday, like \"0 9,14 * * MON-FRI\"".to_owned(),
+        );
+        file.error(
+            "bad-cron",
+            &node.span,
+            format!("`{text}` is no schedule"),
+            help,
+        );
         return None;
     }
     Some(text)
@@ -171,7 +257,12 @@ fn quiet(file: &File<'_>, node: &Node) -> Option<(jiff::civil::Time, jiff::civil
     });
     if hours.is_none() {
         let help = Some("write two times, like \"20:00-08:00\"".to_owned());
-        file.error("bad-quiet", &node.span, format!("`{text}` are no quiet hours"), help);
+        file.error(
+            "bad-quiet",
+            &node.span,
+            format!("`{text}` are no quiet hours"),
+            help,
+        );
     }
     hours
 }

@@ -11,7 +11,11 @@ use crate::rules::words::Phrase;
 use crate::rules::{Own, Rule, RuleSet, Scoring, Topic};
 use jiff::{SignedDuration, Timestamp};
 
-const AXES: [(&str, Axis); 3] = [("quality", Axis::Quality), ("heat", Axis::Heat), ("topic", Axis::Topic)];
+const AXES: [(&str, Axis); 3] = [
+    ("quality", Axis::Quality),
+    ("heat", Axis::Heat),
+    ("topic", Axis::Topic),
+];
 
 /// An example of a rule, which runs when the whole set is loaded.
 pub(super) struct Example<'a> {
@@ -29,7 +33,12 @@ impl<'a> Loading<'a> {
             for (key, node) in file.map(section.node, "`score`") {
                 let Some((_, axis)) = AXES.into_iter().find(|(name, _)| *name == key.text) else {
                     let help = Some("the axes are `quality`, `heat` and `topic`".to_owned());
-                    file.error("unknown-key", &key.span, format!("there is no axis `{}`", key.text), help);
+                    file.error(
+                        "unknown-key",
+                        &key.span,
+                        format!("there is no axis `{}`", key.text),
+                        help,
+                    );
                     continue;
                 };
                 self.claim("axis", &key.text, file, &key.span);
@@ -43,11 +52,21 @@ impl<'a> Loading<'a> {
                 match (field, weight) {
                     (Some(field), weight) => {
                         let weight = weight.unwrap_or(Some(1.0)).unwrap_or_default();
-                        scoring.own.push(Own { axis, field, weight, place });
+                        scoring.own.push(Own {
+                            axis,
+                            field,
+                            weight,
+                            place,
+                        });
                     }
                     (None, Some(_)) if fields.get("field").is_none() => {
                         let help = Some(format!("field: {}", key.text));
-                        file.error("missing-key", &key.span, "a weight needs the `field` that it weighs", help);
+                        file.error(
+                            "missing-key",
+                            &key.span,
+                            "a weight needs the `field` that it weighs",
+                            help,
+                        );
                     }
                     _ => {}
                 }
@@ -62,7 +81,12 @@ impl<'a> Loading<'a> {
         match self.fields.get(&field) {
             Some(Type::Number) => Some(field),
             Some(other) => {
-                file.error("wrong-type", &node.span, format!("`{field}` is {other}, and points need a number"), None);
+                file.error(
+                    "wrong-type",
+                    &node.span,
+                    format!("`{field}` is {other}, and points need a number"),
+                    None,
+                );
                 None
             }
             None => {
@@ -70,7 +94,12 @@ impl<'a> Loading<'a> {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("declare it in the source: `types: {{{field}: number}}`"),
                 };
-                file.error("unknown-field", &node.span, format!("there is no field `{field}`"), Some(help));
+                file.error(
+                    "unknown-field",
+                    &node.span,
+                    format!("there is no field `{field}`"),
+                    Some(help),
+                );
                 None
             }
         }
@@ -81,29 +110,57 @@ impl<'a> Loading<'a> {
         let mut topics: Vec<Topic> = Vec::new();
         for (file, node) in self.entries("topics") {
             let mut fields = file.fields(node, "a topic");
-            let name = fields.need("name", "name: AI").and_then(|n| Some((file.text(n, "`name`")?, n)));
-            let parent = fields.get("parent").and_then(|n| Some((file.text(n, "`parent`")?, n)));
+            let name = fields
+                .need("name", "name: AI")
+                .and_then(|n| Some((file.text(n, "`name`")?, n)));
+            let parent = fields
+                .get("parent")
+                .and_then(|n| Some((file.text(n, "`parent`")?, n)));
             let points = fields.get("points").and_then(|n| file.whole(n, "`points`"));
-            let keywords = fields.get("keywords").map(|n| file.texts(n, "`keywords`")).unwrap_or_default();
+            let keywords = fields
+                .get("keywords")
+                .map(|n| file.texts(n, "`keywords`"))
+                .unwrap_or_default();
             fields.finish();
-            let keywords = keywords.into_iter().filter_map(|(word, node)| phrase(file, &word, node)).collect();
+            let keywords = keywords
+                .into_iter()
+                .filter_map(|(word, node)| phrase(file, &word, node))
+                .collect();
             let Some((name, node)) = name else { continue };
             self.claim("topic", &name, file, &node.span);
             let place = file.place(node.span.start);
-            topics.push(Topic { name, parent: parent.as_ref().map(|(p, _)| p.clone()), points: points.unwrap_or(0), keywords, place });
+            topics.push(Topic {
+                name,
+                parent: parent.as_ref().map(|(p, _)| p.clone()),
+                points: points.unwrap_or(0),
+                keywords,
+                place,
+            });
             parents.push(parent.map(|(_, node)| (file, node)));
         }
         for (topic, parent) in topics.iter().zip(parents) {
-            let (Some(name), Some((file, node))) = (&topic.parent, parent) else { continue };
+            let (Some(name), Some((file, node))) = (&topic.parent, parent) else {
+                continue;
+            };
             if !topics.iter().any(|t| t.name == *name) {
                 let help = match near(name, topics.iter().map(|t| t.name.as_str())) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("declare it: `- {{name: {name}}}`"),
                 };
-                file.error("unknown-topic", &node.span, format!("there is no topic `{name}`"), Some(help));
+                file.error(
+                    "unknown-topic",
+                    &node.span,
+                    format!("there is no topic `{name}`"),
+                    Some(help),
+                );
             } else if assess::lineage(&topics, &topic.name).last() == Some(&topic.name.as_str()) {
                 let message = format!("`{}` is its own parent, by way of `{name}`", topic.name);
-                file.error("topic-cycle", &node.span, message, Some("take one `parent` away".into()));
+                file.error(
+                    "topic-cycle",
+                    &node.span,
+                    message,
+                    Some("take one `parent` away".into()),
+                );
             }
         }
         topics
@@ -114,21 +171,39 @@ impl<'a> Loading<'a> {
         let mut examples = Vec::new();
         for (file, node) in self.entries("rules") {
             let mut fields = file.fields(node, "a rule");
-            let id = fields.need("id", "id: face-recognition").and_then(|n| Some((file.text(n, "`id`")?, n)));
-            let axis = fields.need("axis", "axis: topic").and_then(|n| file.word(n, "`axis`", &AXES));
+            let id = fields
+                .need("id", "id: face-recognition")
+                .and_then(|n| Some((file.text(n, "`id`")?, n)));
+            let axis = fields
+                .need("axis", "axis: topic")
+                .and_then(|n| file.word(n, "`axis`", &AXES));
             let when = fields.need("when", "when: quality > 50");
             let when = self.conditions(file, when, "when", false);
             let unless = self.conditions(file, fields.get("unless"), "unless", false);
-            let points = fields.need("points", "points: 10").and_then(|n| file.whole(n, "`points`"));
-            let why = fields.need("why", "why: the reason that reviewers read").and_then(|n| file.text(n, "`why`"));
-            let source = fields.get("source").and_then(|n| Some((file.text(n, "`source`")?, n)));
+            let points = fields
+                .need("points", "points: 10")
+                .and_then(|n| file.whole(n, "`points`"));
+            let why = fields
+                .need("why", "why: the reason that reviewers read")
+                .and_then(|n| file.text(n, "`why`"));
+            let source = fields
+                .get("source")
+                .and_then(|n| Some((file.text(n, "`source`")?, n)));
             let shadow = shadow(file, fields.get("mode"));
             if let Some(node) = fields.get("examples") {
                 let mut kinds = file.fields(node, "`examples`");
                 for (key, hits) in [("hits", true), ("misses", false)] {
-                    let nodes = kinds.get(key).map(|n| file.list(n, key)).unwrap_or_default();
+                    let nodes = kinds
+                        .get(key)
+                        .map(|n| file.list(n, key))
+                        .unwrap_or_default();
                     let rule = set.rules.len();
-                    examples.extend(nodes.iter().map(|node| Example { file, node, rule, hits }));
+                    examples.extend(nodes.iter().map(|node| Example {
+                        file,
+                        node,
+                        rule,
+                        hits,
+                    }));
                 }
                 kinds.finish();
             }
@@ -136,8 +211,14 @@ impl<'a> Loading<'a> {
             if let Some((source, node)) = &source
                 && set.source(source).is_none()
             {
-                let help = near(source, set.sources.iter().map(|s| s.name.as_str())).map(|n| format!("did you mean `{n}`?"));
-                file.error("unknown-source", &node.span, format!("there is no source `{source}`"), help);
+                let help = near(source, set.sources.iter().map(|s| s.name.as_str()))
+                    .map(|n| format!("did you mean `{n}`?"));
+                file.error(
+                    "unknown-source",
+                    &node.span,
+                    format!("there is no source `{source}`"),
+                    help,
+                );
             }
             let (id, node) = match id {
                 Some((id, node)) => (id, node),
@@ -164,13 +245,19 @@ impl<'a> Loading<'a> {
 
 /// `mode: shadow` or `mode: live`.
 pub(super) fn shadow(file: &File<'_>, node: Option<&Node>) -> bool {
-    node.and_then(|n| file.word(n, "`mode`", &[("live", false), ("shadow", true)])).unwrap_or(false)
+    node.and_then(|n| file.word(n, "`mode`", &[("live", false), ("shadow", true)]))
+        .unwrap_or(false)
 }
 
 fn phrase(file: &File<'_>, word: &str, node: &Node) -> Option<Phrase> {
     let phrase = Phrase::new(word);
     if phrase.is_none() {
-        file.error("bad-keyword", &node.span, "a keyword needs a letter or a digit", None);
+        file.error(
+            "bad-keyword",
+            &node.span,
+            "a keyword needs a letter or a digit",
+            None,
+        );
     }
     phrase
 }
@@ -181,8 +268,15 @@ impl Example<'_> {
     /// An example is a record with only the fields that matter, and may give `age_days` or
     /// `age_hours` in place of a date, since it has no today.
     pub(super) fn run(self, set: &RuleSet) {
-        let Some(rule) = set.rules.get(self.rule) else { return };
-        let faulty = self.file.faults.borrow().iter().any(super::Diagnostic::is_error);
+        let Some(rule) = set.rules.get(self.rule) else {
+            return;
+        };
+        let faulty = self
+            .file
+            .faults
+            .borrow()
+            .iter()
+            .any(super::Diagnostic::is_error);
         // A condition that did not compile was told already.
         if faulty {
             return;
@@ -195,21 +289,44 @@ impl Example<'_> {
             fields.remove("publishedDateTime");
             SignedDuration::try_from_secs_f64(hours * 3600.0).ok()
         };
-        let age = age("age_days", 24.0).or_else(|| age("age_hours", 1.0)).unwrap_or_default();
-        let published = fields.remove("published").as_ref().and_then(Value::as_bool).unwrap_or(false);
-        let subject = Subject { fields: &fields, published, first_seen: now - age, source: rule.source.as_deref().unwrap_or_default() };
+        let age = age("age_days", 24.0)
+            .or_else(|| age("age_hours", 1.0))
+            .unwrap_or_default();
+        let published = fields
+            .remove("published")
+            .as_ref()
+            .and_then(Value::as_bool)
+            .unwrap_or(false);
+        let subject = Subject {
+            fields: &fields,
+            published,
+            first_seen: now - age,
+            source: rule.source.as_deref().unwrap_or_default(),
+        };
         let held = assess::rule_holds(set, rule, &subject, now);
         if held == Some(true) && !self.hits {
-            let message = format!("the rule `{}` hits this example, which it should miss", rule.id);
-            self.file.error("example", &self.node.span, message, Some("change the condition or the example".into()));
+            let message = format!(
+                "the rule `{}` hits this example, which it should miss",
+                rule.id
+            );
+            self.file.error(
+                "example",
+                &self.node.span,
+                message,
+                Some("change the condition or the example".into()),
+            );
         } else if held != Some(true) && self.hits {
             let missing = assess::missing_of(set, rule, &subject, now);
             let help = match missing.as_slice() {
                 [] => "change the condition or the example".to_owned(),
                 missing => format!("the example has no {}", missing.join(", ")),
             };
-            let message = format!("the rule `{}` misses this example, which it should hit", rule.id);
-            self.file.error("example", &self.node.span, message, Some(help));
+            let message = format!(
+                "the rule `{}` misses this example, which it should hit",
+                rule.id
+            );
+            self.file
+                .error("example", &self.node.span, message, Some(help));
         }
     }
 }

@@ -18,11 +18,23 @@ impl Loading<'_> {
             let mut fields = file.fields(node, "a source");
             if let Some((_, types)) = fields.entry("types") {
                 for (key, node) in file.map(types, "`types`") {
-                    let Some(kind) = kind(file, node) else { continue };
-                    let first = declared.entry(key.text.clone()).or_insert((kind.clone(), file.place(key.span.start)));
+                    let Some(kind) = kind(file, node) else {
+                        continue;
+                    };
+                    let first = declared
+                        .entry(key.text.clone())
+                        .or_insert((kind.clone(), file.place(key.span.start)));
                     if first.0 != kind {
-                        let message = format!("`{}` is {kind} here and {} at {}", key.text, first.0, first.1);
-                        file.error("type-twice", &key.span, message, Some("give both sources one type".into()));
+                        let message = format!(
+                            "`{}` is {kind} here and {} at {}",
+                            key.text, first.0, first.1
+                        );
+                        file.error(
+                            "type-twice",
+                            &key.span,
+                            message,
+                            Some("give both sources one type".into()),
+                        );
                     }
                     schema.insert(&key.text, kind);
                 }
@@ -33,11 +45,15 @@ impl Loading<'_> {
     }
 
     fn source(&self, file: &File<'_>, node: &Node, mut fields: Fields<'_, '_>) -> Option<Source> {
-        let name = fields.need("name", "name: news").and_then(|n| Some((file.text(n, "`name`")?, n)));
+        let name = fields
+            .need("name", "name: news")
+            .and_then(|n| Some((file.text(n, "`name`")?, n)));
         if let Some((name, node)) = &name {
             self.claim("source", name, file, &node.span);
         }
-        let path = fields.need("path", "path: ../content, relative to this file").and_then(|n| file.text(n, "`path`"));
+        let path = fields
+            .need("path", "path: ../content, relative to this file")
+            .and_then(|n| file.text(n, "`path`"));
         let include = match fields.get("include") {
             None => source::include(&["**/*.md".to_owned()]).ok(),
             Some(node) => {
@@ -46,14 +62,23 @@ impl Loading<'_> {
                 source::include(&texts)
                     .map_err(|(n, reason)| {
                         let span = patterns.get(n).map_or(&node.span, |(_, node)| &node.span);
-                        file.error("bad-pattern", span, format!("not a pattern: {reason}"), Some("write one like \"**/*.md\"".into()));
+                        file.error(
+                            "bad-pattern",
+                            span,
+                            format!("not a pattern: {reason}"),
+                            Some("write one like \"**/*.md\"".into()),
+                        );
                     })
                     .ok()
             }
         };
         let identity = match fields.get("identity") {
             None => vec!["originalUrl".to_owned(), "webUrl".to_owned()],
-            Some(node) => file.texts(node, "`identity`").into_iter().map(|(text, _)| text).collect(),
+            Some(node) => file
+                .texts(node, "`identity`")
+                .into_iter()
+                .map(|(text, _)| text)
+                .collect(),
         };
         let mut keys = Keys::new(file);
         let published = published(file, fields.get("published"), &mut keys);
@@ -67,7 +92,8 @@ impl Loading<'_> {
         };
         for (key, value) in approve.iter().chain(reject.iter()) {
             if key == published.key && value.as_bool().is_none() {
-                let message = format!("`{key}` says whether a record is published: set it to true or false");
+                let message =
+                    format!("`{key}` says whether a record is published: set it to true or false");
                 file.error("wrong-type", &node.span, message, None);
             }
         }
@@ -75,10 +101,18 @@ impl Loading<'_> {
         if let Some(node) = fields.get("fields") {
             let mut classes = file.fields(node, "`fields`");
             if let Some(node) = classes.get("signal") {
-                signal = file.texts(node, "`signal`").into_iter().map(|(key, n)| keys.take(key, "signal", n)).collect();
+                signal = file
+                    .texts(node, "`signal`")
+                    .into_iter()
+                    .map(|(key, n)| keys.take(key, "signal", n))
+                    .collect();
             }
             if let Some(node) = classes.get("volatile") {
-                volatile = file.texts(node, "`volatile`").into_iter().map(|(key, n)| keys.take(key, "volatile", n)).collect();
+                volatile = file
+                    .texts(node, "`volatile`")
+                    .into_iter()
+                    .map(|(key, n)| keys.take(key, "volatile", n))
+                    .collect();
             }
             classes.finish();
         }
@@ -92,11 +126,24 @@ impl Loading<'_> {
             }
         }
         let on_change = fields.get("on_change").and_then(|n| {
-            file.word(n, "`on_change`", &[("leave", OnChange::Leave), ("unpublish", OnChange::Unpublish)])
+            file.word(
+                n,
+                "`on_change`",
+                &[
+                    ("leave", OnChange::Leave),
+                    ("unpublish", OnChange::Unpublish),
+                ],
+            )
         });
-        let write = fields.get("write").and_then(|n| file.word(n, "`write`", &[("always", true), ("never", false)]));
+        let write = fields
+            .get("write")
+            .and_then(|n| file.word(n, "`write`", &[("always", true), ("never", false)]));
         fields.finish();
-        let classes = Classes { signal, volatile, decision: keys.decision };
+        let classes = Classes {
+            signal,
+            volatile,
+            decision: keys.decision,
+        };
         Some(Source {
             name: name?.0,
             path: file.folder.join(path?),
@@ -113,7 +160,9 @@ impl Loading<'_> {
 }
 
 fn defaults() -> (Vec<String>, Vec<String>) {
-    let signal = ["quality", "heat", "topics", "images", "related"].map(str::to_owned).into();
+    let signal = ["quality", "heat", "topics", "images", "related"]
+        .map(str::to_owned)
+        .into();
     (signal, vec!["secured".to_owned()])
 }
 
@@ -126,7 +175,11 @@ struct Keys<'f> {
 
 impl<'f> Keys<'f> {
     fn new(file: &'f File<'f>) -> Self {
-        Self { file, given: HashMap::new(), decision: Vec::new() }
+        Self {
+            file,
+            given: HashMap::new(),
+            decision: Vec::new(),
+        }
     }
 
     fn decides(&mut self, key: &str, line: usize) {
@@ -140,8 +193,14 @@ impl<'f> Keys<'f> {
         let line = self.file.place(node.span.start).line;
         match self.given.get(&key) {
             Some((other, first)) if *other != class => {
-                let message = format!("`{key}` is {class} here on line {line} and {other} on line {first}");
-                self.file.error("class-twice", &node.span, message, Some("give each key one class".into()));
+                let message =
+                    format!("`{key}` is {class} here on line {line} and {other} on line {first}");
+                self.file.error(
+                    "class-twice",
+                    &node.span,
+                    message,
+                    Some("give each key one class".into()),
+                );
             }
             _ => drop(self.given.insert(key.clone(), (class, line))),
         }
@@ -155,7 +214,10 @@ impl<'f> Keys<'f> {
 }
 
 fn published(file: &File<'_>, node: Option<&Node>, keys: &mut Keys<'_>) -> Published {
-    let mut published = Published { key: "published".into(), missing: true };
+    let mut published = Published {
+        key: "published".into(),
+        missing: true,
+    };
     let Some(node) = node else {
         keys.decides("published", 0);
         return published;
@@ -164,7 +226,10 @@ fn published(file: &File<'_>, node: Option<&Node>, keys: &mut Keys<'_>) -> Publi
     if let Some(key) = fields.get("key").and_then(|n| file.text(n, "`key`")) {
         published.key = key;
     }
-    if let Some(missing) = fields.get("missing").and_then(|n| file.boolean(n, "`missing`")) {
+    if let Some(missing) = fields
+        .get("missing")
+        .and_then(|n| file.boolean(n, "`missing`"))
+    {
         published.missing = missing;
     }
     fields.finish();
@@ -177,14 +242,24 @@ fn sets(file: &File<'_>, node: &Node, what: &'static str, keys: &mut Keys<'_>) -
     let mut fields = file.fields(node, what);
     if let Some((key, _)) = fields.entry("move") {
         let help = Some("write `reject: {set: {published: false}}`".to_owned());
-        file.error("not-built", &key.span, "moving a file is not built yet", help);
+        file.error(
+            "not-built",
+            &key.span,
+            "moving a file is not built yet",
+            help,
+        );
     }
     let mut values = Map::default();
     if let Some(node) = fields.need("set", "approve: {set: {published: true}}") {
         for (key, node) in file.map(node, "`set`") {
             match node.as_scalar() {
                 Some(Value::Null) | None => {
-                    file.error("wrong-type", &node.span, format!("`{}` must be set to one value", key.text), None);
+                    file.error(
+                        "wrong-type",
+                        &node.span,
+                        format!("`{}` must be set to one value", key.text),
+                        None,
+                    );
                 }
                 Some(value) => {
                     values.set(&key.text, value.clone());
@@ -199,7 +274,13 @@ fn sets(file: &File<'_>, node: &Node, what: &'static str, keys: &mut Keys<'_>) -
 
 /// A type as `types:` writes it: `number`, `text`, `bool`, `[string]`, `{value: number}`.
 fn kind(file: &File<'_>, node: &Node) -> Option<Type> {
-    let words = [("number", 0), ("string", 1), ("text", 1), ("bool", 2), ("boolean", 2)];
+    let words = [
+        ("number", 0),
+        ("string", 1),
+        ("text", 1),
+        ("bool", 2),
+        ("boolean", 2),
+    ];
     match &node.data {
         Data::Scalar(..) => file.word(node, "a type", &words).map(|word| match word {
             0 => Type::Number,
@@ -209,7 +290,12 @@ fn kind(file: &File<'_>, node: &Node) -> Option<Type> {
         Data::List(nodes) => match nodes.as_slice() {
             [one] => Some(kind(file, one)?.list()),
             _ => {
-                file.error("wrong-type", &node.span, "a list has one type", Some("write it like [string]".into()));
+                file.error(
+                    "wrong-type",
+                    &node.span,
+                    "a list has one type",
+                    Some("write it like [string]".into()),
+                );
                 None
             }
         },
