@@ -150,6 +150,12 @@ impl Verdict {
         }
     }
 
+    /// What an item is by it: `approved`, `rejected`, `held`, `reopened`.
+    #[must_use]
+    pub fn past(self) -> &'static str {
+        self.cause().as_str()
+    }
+
     /// What it is as a cause.
     #[must_use]
     pub fn cause(self) -> Cause {

@@ -206,7 +206,7 @@ pub enum ReviewError {
         since: Vec<String>,
     },
     /// Its status does not allow it.
-    #[error("item {id} is {status}, and {verdict} does not follow from there")]
+    #[error("item {id} is {status}, and cannot be {} now", .verdict.past())]
     NotNow {
         /// The item.
         id: i64,

@@ -87,10 +87,15 @@ fn print(desk: &mut Desk<'_>, page: &ItemPage) -> anyhow::Result<()> {
     }
     desk.screen.line("\nhistory")?;
     for event in &page.events {
-        let detail = event.detail.as_ref().map(told).unwrap_or_default();
+        let detail = event
+            .detail
+            .as_ref()
+            .map(told)
+            .filter(|told| !told.is_empty());
+        let detail = detail.map(|told| format!(" ({told})")).unwrap_or_default();
         let (kind, actor) = (&event.kind, shown::line(&event.actor, 40));
         desk.screen.line(format!(
-            "  {}  {}@{}  {kind} by {actor} {}",
+            "  {}  {}@{}  {kind} by {actor}{}",
             event.at,
             line.id,
             event.version,

@@ -43,7 +43,7 @@ fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
         let (name, records, unrouted) = (&source.name, source.records, source.unrouted);
         screen.line(format!(
             "  {name}: {records} records, {unrouted} in no queue{alarm} {}",
-            styled(FAINT, &source.path)
+            styled(FAINT, format!("({})", source.path))
         ))?;
     }
     screen.line(styled(STRONG, "\nqueues"))?;
@@ -77,7 +77,7 @@ fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
             "  {location}:{}:{}: {reason} {}",
             broken.line,
             broken.column,
-            styled(FAINT, format!("since {}", broken.since))
+            styled(FAINT, format!("(since {})", broken.since))
         ))?;
     }
     let (mail, rules) = (&page.mail, &page.rules);
@@ -105,7 +105,7 @@ fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
         styled(STRONG, "rules"),
         counted(rules.rules, "rule"),
         counted(rules.reviewers, "reviewer"),
-        styled(FAINT, hash)
+        styled(FAINT, format!("({hash})"))
     ))?;
     for run in &page.runs {
         screen.line(format!(

@@ -260,7 +260,7 @@ pub fn text(
             "\n{files} cannot be read (broken): `copydesk status` says which and why."
         ));
     }
-    page.line("\n-- \nDecide with `copydesk approve`, `reject` or `hold` and the item's number; `copydesk show` has more.");
+    page.line("\nDecide with `copydesk approve`, `reject` or `hold` and the item's number; `copydesk show` has more.");
     page.text
 }
 

@@ -15,6 +15,7 @@ mod desk;
 mod explain;
 mod faces;
 mod files;
+mod golden;
 mod identity;
 mod mail;
 mod properties;

@@ -1,0 +1,369 @@
+//! What people read: each screen and the mail, as golden text. `UPDATE_EXPECT=1 cargo test golden`
+//! writes them anew; read the difference before you keep it.
+
+use crate::desk::Desk;
+use expect_test::{Expect, expect};
+
+/// A small newsroom: one story for each queue, one held, one broken.
+fn newsroom() -> Desk {
+    let desk = Desk::new();
+    desk.story("_news/stop.md")
+        .title("City stops police use of face recognition")
+        .url("https://daily.example.org/stop?utm_source=feed")
+        .date("2026-03-01T21:00:00Z")
+        .quality(60)
+        .heat(60)
+        .topics(&["AWS AI"])
+        .published(false)
+        .write();
+    desk.story("_news/lab.md")
+        .title("A lab opens its models")
+        .url("https://weekly.example.net/lab")
+        .date("2026-02-20T09:00:00Z")
+        .quality(30)
+        .heat(10)
+        .topics(&["AI"])
+        .published(false)
+        .write();
+    desk.story("_news/bridge.md")
+        .title("The old bridge \u{1b}[31mreopens")
+        .url("https://daily.example.org/bridge")
+        .date("2026-03-02T08:30:00Z")
+        .quality(12)
+        .heat(5)
+        .topics(&["Traffic"])
+        .published(false)
+        .write();
+    desk.story("_news/out.md").published(true).write();
+    desk.write(
+        "_news/half.md",
+        "---\ntitle: Half a story\npublished: false\n",
+    );
+    desk.scan();
+    desk
+}
+
+fn screen(desk: &Desk, args: &[&str], expected: &Expect) {
+    let run = desk.run(args);
+    let folder = desk.path("").display().to_string();
+    let mut seen = run.stdout;
+    if !run.stderr.is_empty() {
+        seen.push_str("--- standard error\n");
+        seen.push_str(&run.stderr);
+    }
+    expected.assert_eq(&seen.replace(&folder, "DESK/"));
+}
+
+#[test]
+fn scan_says_what_it_found() {
+    let desk = newsroom();
+    screen(
+        &desk,
+        &["scan"],
+        &expect![[r#"
+        4 records: 0 new, 0 changed, 0 rescored, 4 unchanged
+        1 broken: `copydesk status` lists them
+        3 items open: `copydesk queue` lists them
+    "#]],
+    );
+}
+
+#[test]
+fn queue_lists_by_queue_and_rank() {
+    let desk = newsroom();
+    desk.run(&["hold", "1", "--until", "3d"]).done();
+    desk.later("25h");
+    screen(
+        &desk,
+        &["queue"],
+        &expect![[r#"
+        urgent (1)
+              3@1   120  City stops police use of face recognition                     overdue by 23h
+
+        ai-desk (1)
+              2@1    40  A lab opens its models                                        overdue by 1h
+
+        general (1)
+              1@2    15  The old bridge ␛[31mreopens                                   held for 47h
+
+        3 items; `copydesk approve ID@VERSION` decides
+    "#]],
+    );
+}
+
+#[test]
+fn explain_adds_up() {
+    let desk = newsroom();
+    let file = desk.content("_news/lab.md");
+    screen(
+        &desk,
+        &["explain", file.to_str().unwrap()],
+        &expect![[r#"
+        A lab opens its models
+        _news/lab.md
+
+          quality     +30  quality 30 × 1 (score.quality, rules/scoring.yaml:2)
+          heat         +5  heat 10 × 0.5 (score.heat, rules/scoring.yaml:3)
+          topic        +5  about AI (topic AI, rules/scoring.yaml:8)
+          score 40 = quality 30 + heat 5 + topic 5
+
+          queue          ai-desk (reads as unpublished)
+          near miss      55 more score.total: urgent
+
+    "#]],
+    );
+}
+
+#[test]
+fn show_has_the_whole_item() {
+    let desk = newsroom();
+    let id = desk.id("_news/stop.md").to_string();
+    screen(
+        &desk,
+        &["show", &id],
+        &expect![[r#"
+            City stops police use of face recognition
+            3@1  pending in urgent, due 2026-03-02T11:00:00Z
+
+              location           _news/stop.md
+              identity           https://daily.example.org/stop
+              category           news
+              title              City stops police use of face recognition
+              excerpt            What there is to know about stop.
+              publishedDateTime  2026-03-01T21:00:00Z
+              originalUrl        https://daily.example.org/stop?utm_source=feed
+              type               article
+              quality            60
+              heat               60
+              provider           {"name":"Example Daily","domain":"daily.example.org"}
+              topics             ["AWS AI"]
+              published          false
+              (body)             The body of stop.
+
+            score 120 = quality 60 + heat 30 + topic 30
+                +60  quality 60 × 1 (score.quality, rules/scoring.yaml:2)
+                +30  heat 60 × 0.5 (score.heat, rules/scoring.yaml:3)
+                 +5  about AI (topic AI, rules/scoring.yaml:8)
+                +10  about AWS AI (topic AWS AI, rules/scoring.yaml:9)
+                +15  Face recognition is policy-sensitive (face-recognition, rules/scoring.yaml:11)
+
+            history
+              2026-03-02T09:00:00Z  3@1  queued by copydesk (queue: urgent)
+        "#]],
+    );
+}
+
+#[test]
+fn decisions_say_what_they_did() {
+    let desk = newsroom();
+    let id = desk.id("_news/stop.md").to_string();
+    screen(
+        &desk,
+        &["approve", &id, "--as", "ana@example.org"],
+        &expect![[r#"
+            3@2 approved: City stops police use of face recognition
+                written to _news/stop.md
+        "#]],
+    );
+    screen(
+        &desk,
+        &["approve", &id],
+        &expect![[r#"
+            --- standard error
+            item 3 is approved, and cannot be approved now
+        "#]],
+    );
+    screen(
+        &desk,
+        &["reject", &id, "--reason", "taste"],
+        &expect![[r#"
+        --- standard error
+        there is no reason `taste`; the desk's are: duplicate, off-topic, other, quality, rights
+    "#]],
+    );
+    screen(
+        &desk,
+        &["reopen", &id, "--as", "ana@example.org"],
+        &expect![[r#"
+            --- standard error
+            item 3 is decided, and only an editor takes that back; ana@example.org is a reviewer
+        "#]],
+    );
+    screen(
+        &desk,
+        &["approve", "99"],
+        &expect![[r#"
+        --- standard error
+        there is no item 99; `copydesk queue` lists what waits
+    "#]],
+    );
+}
+
+#[test]
+fn a_stale_decision_is_told_what_changed() {
+    let desk = newsroom();
+    let tag = desk.tag("_news/lab.md");
+    desk.replace(
+        "_news/lab.md",
+        "A lab opens its models",
+        "A lab closes its models",
+    );
+    screen(
+        &desk,
+        &["approve", &tag],
+        &expect![[r#"
+        --- standard error
+        2@1 has changed: it is 2@2 now
+        2026-03-02T09:00:00Z  the story changed
+            title: "A lab opens its models" became "A lab closes its models"
+        look at it with `copydesk show 2`, then decide on 2@2
+    "#]],
+    );
+}
+
+#[test]
+fn a_write_that_would_guess_is_left_to_a_person() {
+    let desk = newsroom();
+    desk.replace("_news/lab.md", "published: false", "published: \"no\"");
+    let id = desk.id("_news/lab.md").to_string();
+    screen(
+        &desk,
+        &["approve", &id],
+        &expect![[r#"
+        2@2 approved: A lab opens its models
+        --- standard error
+         WARN `_news/lab.md` line 10: `published` holds text, not true or false, and reads as unpublished source="news"
+        item 2: the decision is not written into _news/lab.md: `published` holds text; it is not written over: change it by hand
+    "#]],
+    );
+    screen(
+        &desk,
+        &["status"],
+        &expect![[r#"
+            problem: item 2: its decision is not written into _news/lab.md: `published` holds text; it is not written over: change it by hand
+
+            sources
+              news: 4 records, 1 in no queue (DESK/rules/../content)
+
+            queues
+              urgent: 1 pending
+              ai-desk: 0 pending, 1 approved
+              general: 1 pending
+
+            broken records (1)
+              _news/half.md:1:1: the front matter is not closed: no second `---` line (since 2026-03-02T09:00:00Z)
+
+            mail 0 sent
+            rules 1 rule, 1 reviewer (7aefde36eb68)
+            last scan 2026-03-02T09:00:00Z
+        "#]],
+    );
+}
+
+#[test]
+fn the_digest_is_a_work_list() {
+    let desk = newsroom();
+    screen(
+        &desk,
+        &["notify", "--dry-run"],
+        &expect![[r#"
+        ana@example.org  digest, first digest: 3 items
+            copydesk: 3 new
+    "#]],
+    );
+    desk.later("3h");
+    let mails = desk.notify();
+    expect!["copydesk: 1 overdue, 2 new"].assert_eq(&mails[0].subject);
+    expect![[r#"
+        Hello Ana Example,
+        3 stories wait for a decision in your queues (first digest).
+
+        Overdue (1)
+        ===========
+
+        3@1  City stops police use of face recognition
+            Example Daily (daily.example.org) | 15h old | AWS AI
+            queue urgent | was due Mon 2 Mar 11:00
+            score 120 = quality 60 + heat 30 + topic 30
+            +60  quality 60 × 1
+            +30  heat 60 × 0.5
+            copydesk approve 3@1
+
+        New for you (2)
+        ===============
+
+        2@1  A lab opens its models
+            Example Daily (daily.example.org) | 10d old | AI
+            queue ai-desk | due Tue 3 Mar 09:00
+            score 40 = quality 30 + heat 5 + topic 5
+            +30  quality 30 × 1
+            +5  heat 10 × 0.5
+            copydesk approve 2@1
+
+        1@1  The old bridge ␛[31mreopens
+            Example Daily (daily.example.org) | 4h old | Traffic
+            queue general | due Thu 5 Mar 09:00
+            score 15 = quality 12 + heat 3 + topic 0
+            +12  quality 12 × 1
+            +3  heat 5 × 0.5
+            copydesk approve 1@1
+
+        1 file cannot be read (broken): `copydesk status` says which and why.
+
+        Decide with `copydesk approve`, `reject` or `hold` and the item's number; `copydesk show` has more.
+    "#]].assert_eq(&mails[0].text);
+    screen(
+        &desk,
+        &["mails"],
+        &expect![[r#"
+        2026-03-02T12:00:00Z  ana@example.org  sent  digest, first digest: 3 items
+            copydesk: 1 overdue, 2 new; written to DESK/state/mail/000001-ana@example.org.eml
+    "#]],
+    );
+    screen(
+        &desk,
+        &["notify"],
+        &expect![[r#"
+        nothing is owed to anyone
+    "#]],
+    );
+    desk.story("_news/late.md")
+        .title("A late story")
+        .quality(40)
+        .published(false)
+        .write();
+    desk.later("10m").scan();
+    let mails = desk.notify();
+    expect![[r#"
+        Hello Ana Example,
+        4 stories wait for a decision in your queues (1 new).
+
+        Overdue (1)
+        ===========
+
+        3@1  City stops police use of face recognition
+            Example Daily (daily.example.org) | 15h old | AWS AI
+            queue urgent | was due Mon 2 Mar 11:00
+            score 120 = quality 60 + heat 30 + topic 30
+            +60  quality 60 × 1
+            +30  heat 60 × 0.5
+            copydesk approve 3@1
+
+        New for you (1)
+        ===============
+
+        4@1  A late story
+            Example Daily (daily.example.org) | 24h old
+            queue general | due Thu 5 Mar 12:10
+            score 45 = quality 40 + heat 5 + topic 0
+            +40  quality 40 × 1
+            +5  heat 10 × 0.5
+            copydesk approve 4@1
+
+        Still waiting: 2, the oldest for 3h.
+
+        1 file cannot be read (broken): `copydesk status` says which and why.
+
+        Decide with `copydesk approve`, `reject` or `hold` and the item's number; `copydesk show` has more.
+    "#]].assert_eq(&mails[0].text);
+}
