@@ -49,40 +49,46 @@ pub fn owed<'r>(
     rules: &'r RuleSet,
     now: Timestamp,
 ) -> Result<Vec<Owed<'r>>, StoreError> {
-    store.read(|tx| {
-        let mut waiting = waiting(tx, now)?;
-        // A stable sort keeps the order by rank within each queue.
-        waiting.sort_by_key(|item| {
-            rules
-                .queues
-                .iter()
-                .position(|queue| queue.name == item.queue)
-        });
-        let broken = tx.broken()?.len();
-        let mut owed = Vec::new();
-        for reviewer in rules
-            .reviewers
+    store.read(|tx| owed_in(tx, rules, now))
+}
+
+fn owed_in<'r>(
+    tx: &Tx<'_>,
+    rules: &'r RuleSet,
+    now: Timestamp,
+) -> Result<Vec<Owed<'r>>, StoreError> {
+    let mut waiting = waiting(tx, now)?;
+    // A stable sort keeps the order by rank within each queue.
+    waiting.sort_by_key(|item| {
+        rules
+            .queues
             .iter()
-            .filter(|reviewer| reviewer.digest.is_some())
-        {
-            let hers: Vec<&Waiting> = waiting
-                .iter()
-                .filter(|w| reviewer.reads(&w.queue))
-                .collect();
-            let (told, last) = tx.told(&reviewer.email)?;
-            if let Some(due) = digest::due(&hers, &told, last, reviewer.remind, now) {
-                let subject = digest::subject(&due);
-                let text = digest::text(reviewer, &due, &hers, broken, now);
-                owed.push(Owed {
-                    reviewer,
-                    due,
-                    subject,
-                    text,
-                });
-            }
+            .position(|queue| queue.name == item.queue)
+    });
+    let broken = tx.broken()?.len();
+    let mut owed = Vec::new();
+    for reviewer in rules
+        .reviewers
+        .iter()
+        .filter(|reviewer| reviewer.digest.is_some())
+    {
+        let hers: Vec<&Waiting> = waiting
+            .iter()
+            .filter(|w| reviewer.reads(&w.queue))
+            .collect();
+        let (told, last) = tx.told(&reviewer.email)?;
+        if let Some(due) = digest::due(&hers, &told, last, reviewer.remind, now) {
+            let subject = digest::subject(&due);
+            let text = digest::text(reviewer, &due, &hers, broken, now);
+            owed.push(Owed {
+                reviewer,
+                due,
+                subject,
+                text,
+            });
         }
-        Ok(owed)
-    })
+    }
+    Ok(owed)
 }
 
 /// Sends what waits to be sent, then what is owed. A mail that was written and not sent is sent as
@@ -98,28 +104,32 @@ pub fn tick(
 ) -> Result<Sent, NotifyError> {
     let mut sent = Sent::default();
     deliver(store, outbox, &mut sent, now)?;
-    for owed in owed(store, rules, now)? {
-        let waits = store.read(|tx| tx.queued_mails())?;
-        if waits
-            .iter()
-            .any(|mail| mail.recipient == owed.reviewer.email)
-        {
-            continue;
+    // What is owed is seen and stored in one transaction, so that two processes do not tell twice.
+    store.write(|tx| {
+        let waits = tx.queued_mails()?;
+        for owed in owed_in(tx, rules, now)? {
+            if waits
+                .iter()
+                .any(|mail| mail.recipient == owed.reviewer.email)
+            {
+                continue;
+            }
+            let domain = outbox.from.email.domain();
+            let message_id = format!("<digest-{}@{domain}>", uuid::Uuid::now_v7());
+            let message = message(&outbox.from, &owed, &message_id, now)?;
+            let mail = NewMail {
+                message_id: &message_id,
+                kind: "digest",
+                recipient: &owed.reviewer.email,
+                reason: &owed.due.reason.to_string(),
+                subject: &owed.subject,
+                bytes: &message.formatted(),
+                items: &owed.due.told,
+            };
+            tx.queue_mail(&mail, now)?;
         }
-        let domain = outbox.from.email.domain();
-        let message_id = format!("<digest-{}@{domain}>", uuid::Uuid::now_v7());
-        let message = message(&outbox.from, &owed, &message_id, now)?;
-        let mail = NewMail {
-            message_id: &message_id,
-            kind: "digest",
-            recipient: &owed.reviewer.email,
-            reason: &owed.due.reason.to_string(),
-            subject: &owed.subject,
-            bytes: &message.formatted(),
-            items: &owed.due.told,
-        };
-        store.write(|tx| tx.queue_mail(&mail, now))?;
-    }
+        Ok::<_, NotifyError>(())
+    })?;
     deliver(store, outbox, &mut sent, now)?;
     let counts =
         serde_json::json!({"sent": sent.sent.len(), "failed": sent.failed.len()}).to_string();

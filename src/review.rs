@@ -4,7 +4,7 @@ use crate::item::{ItemRef, Status, Verdict};
 use crate::rules::{Reviewer, Role, RuleSet};
 use crate::store::decide::{Answer, Decision};
 use crate::store::items::{Item, Listed};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tx};
 use jiff::{SignedDuration, Timestamp};
 
 /// What someone wants to decide.
@@ -88,7 +88,7 @@ pub fn decide(
     store.write(|tx| {
         let listed = tx.listed(id)?.ok_or(ReviewError::NoItem(id))?;
         if let Actor::Reviewer(reviewer) = request.actor {
-            may(reviewer, &listed.item, request.verdict)?;
+            may(tx, reviewer, &listed.item, request.verdict)?;
         }
         let writes = rules
             .source(&listed.source)
@@ -129,7 +129,7 @@ pub fn decide(
     })
 }
 
-fn may(reviewer: &Reviewer, item: &Item, verdict: Verdict) -> Result<(), ReviewError> {
+fn may(tx: &Tx<'_>, reviewer: &Reviewer, item: &Item, verdict: Verdict) -> Result<(), ReviewError> {
     if !reviewer.may_decide_in(&item.queue) {
         let (email, queue) = (reviewer.email.clone(), item.queue.clone());
         return Err(ReviewError::NotHers {
@@ -139,16 +139,19 @@ fn may(reviewer: &Reviewer, item: &Item, verdict: Verdict) -> Result<(), ReviewE
         });
     }
     if verdict == Verdict::Reopen && item.status.is_decided() && reviewer.role != Role::Editor {
-        return Err(ReviewError::EditorsOnly {
-            email: reviewer.email.clone(),
-            id: item.id,
-        });
+        let last = tx.decisions(item.id)?.pop();
+        if last.is_none_or(|last| last.actor != reviewer.email) {
+            return Err(ReviewError::EditorsOnly {
+                email: reviewer.email.clone(),
+                id: item.id,
+            });
+        }
     }
     Ok(())
 }
 
 /// What happened to an item since a version, a line each, for people.
-fn since(tx: &crate::store::Tx<'_>, item: &Item, version: i64) -> Result<Vec<String>, StoreError> {
+fn since(tx: &Tx<'_>, item: &Item, version: i64) -> Result<Vec<String>, StoreError> {
     let mut lines = Vec::new();
     for event in tx
         .events(item.id)?
@@ -228,8 +231,10 @@ pub enum ReviewError {
         /// The item.
         id: i64,
     },
-    /// Taking a decision back is for editors.
-    #[error("item {id} is decided, and only an editor takes that back; {email} is a reviewer")]
+    /// Taking back what someone else decided is for editors.
+    #[error(
+        "someone else decided item {id}, and only an editor takes that back; {email} is a reviewer"
+    )]
     EditorsOnly {
         /// The reviewer.
         email: String,

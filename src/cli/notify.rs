@@ -6,7 +6,6 @@ use crate::intake;
 use crate::notify::{self, Outbox};
 use crate::schedule::rfc3339;
 use crate::store::Store;
-use crate::store::lock::Lock;
 use lettre::message::Mailbox;
 use serde_json::json;
 
@@ -70,7 +69,6 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Done);
     }
-    let _lock = Lock::take(&desk.folders.lock())?;
     let mut store = Store::open(&desk.folders.database())?;
     intake::pass_time(&mut store, desk.now)?;
     let outbox = Outbox {

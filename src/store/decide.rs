@@ -164,12 +164,16 @@ impl Tx<'_> {
             status,
             version,
             held_until: held_until.filter(|_| status == Status::Held),
+            // What someone has taken up again is not closed again for its age.
+            expires_at: item
+                .expires_at
+                .filter(|at| status != Status::Pending || *at > now),
             changed_after_approval: item.changed_after_approval && !decided,
             claimed_by: item.claimed_by.clone().filter(|_| status.is_open()),
             ..item.clone()
         };
         let sql = "UPDATE items SET status = ?2, version = ?3, held_until = ?4, changed_after_approval = ?5,
-                   claimed_by = ?6 WHERE id = ?1";
+                   claimed_by = ?6, expires_at = ?7 WHERE id = ?1";
         let until = micros(moved.held_until);
         self.run(
             sql,
@@ -180,6 +184,7 @@ impl Tx<'_> {
                 until,
                 moved.changed_after_approval,
                 &moved.claimed_by,
+                micros(moved.expires_at),
             ),
         )?;
         self.add_event(&moved, cause.as_str(), actor, detail, now)?;

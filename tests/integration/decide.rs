@@ -524,3 +524,58 @@ fn what_happened_is_told_in_order() {
         .collect();
     assert_eq!(kinds, ["hold", "approve"]);
 }
+
+/// Three who decide: two reviewers and an editor.
+fn three_reviewers() -> Desk {
+    Desk::new().with_rules(
+        "reviewers.yaml",
+        r#"reviewers:
+  - {name: One, email: one@example.org, queues: [general, ai-desk]}
+  - {name: Two, email: two@example.org, queues: [general, urgent]}
+  - {name: Chief, email: chief@example.org, role: editor}
+"#,
+    )
+}
+
+#[test]
+fn only_an_editor_takes_back_what_others_decided() {
+    let desk = three_reviewers();
+    desk.story("a.md").quality(10).published(false).write();
+    desk.scan();
+    let id = desk.id("a.md").to_string();
+    let by = |verb: &str, who: &str| desk.run(&[verb, &id, "--as", who]);
+    by("approve", "one@example.org").done();
+    by("reopen", "two@example.org")
+        .refused()
+        .says(&["two@example.org", "editor"]);
+    by("reopen", "one@example.org").done();
+    by("approve", "one@example.org").done();
+    by("reopen", "chief@example.org").done();
+}
+
+#[test]
+fn a_reviewer_decides_in_her_own_queues() {
+    let desk = three_reviewers();
+    desk.story("a.md").quality(200).published(false).write();
+    desk.scan();
+    let id = desk.id("a.md").to_string();
+    desk.run(&["approve", &id, "--as", "one@example.org"])
+        .refused()
+        .says(&["one@example.org", "urgent"]);
+    desk.run(&["approve", &id, "--as", "two@example.org"])
+        .done();
+}
+
+#[test]
+fn what_is_taken_up_again_does_not_expire_at_once() {
+    let desk = Desk::new();
+    desk.story("a.md").quality(10).published(false).write();
+    desk.scan();
+    let id = desk.id("a.md");
+    desk.run(&["hold", &id.to_string(), "--until", "40d"])
+        .done();
+    desk.later("960h").scan();
+    assert_eq!(desk.status_of(id), "pending");
+    desk.later("24h").scan();
+    assert_eq!(desk.status_of(id), "pending");
+}

@@ -185,8 +185,8 @@ fn decisions_say_what_they_did() {
         &desk,
         &["reopen", &id, "--as", "ana@example.org"],
         &expect![[r#"
-            --- standard error
-            item 3 is decided, and only an editor takes that back; ana@example.org is a reviewer
+            3@3 pending: City stops police use of face recognition
+                written to _news/stop.md
         "#]],
     );
     screen(
