@@ -323,6 +323,8 @@ struct Tally {
     hits: Vec<Hit>,
     shadow: Vec<Hit>,
     not_evaluated: Vec<NotEvaluated>,
+    /// The axes whose own number was missing, so that their points say nothing.
+    unscored: Vec<Axis>,
     flips_in_hours: Option<f64>,
 }
 
@@ -358,6 +360,7 @@ impl Tally {
                     rule: format!("score.{axis}"),
                     missing,
                 });
+                self.unscored.push(own.axis);
             }
         }
     }
@@ -398,6 +401,16 @@ impl Tally {
             }),
         }
         self.flips_in_hours = earlier(self.flips_in_hours, trace.flips_in_hours);
+    }
+
+    /// Whether a queue goes by points that a missing number left out.
+    fn is_unscored(&self, queue: &Queue) -> bool {
+        let mut conditions = queue.when.iter().chain(&queue.unless);
+        conditions.any(|condition| {
+            self.unscored
+                .iter()
+                .any(|axis| condition.reads_score(*axis))
+        })
     }
 
     fn cap(&mut self, axis: Axis, cap: i64, at: String) {
@@ -467,8 +480,10 @@ impl Tally {
                 continue;
             }
             match held {
-                // What an earlier queue could not judge is not decided without a person.
-                Some(true) if queue.decide.is_some() && (in_doubt || !occasion.may_decide) => {}
+                // What an earlier queue or the score could not judge is not decided without a person.
+                Some(true)
+                    if queue.decide.is_some()
+                        && (in_doubt || !occasion.may_decide || self.is_unscored(queue)) => {}
                 Some(true) if queue.skip => return (Route::Skipped(queue.name.clone()), near),
                 Some(true) => return (Route::Queue(queue.name.clone(), queue.decide), near),
                 Some(false) => near.extend(near_miss(queue, facts)),

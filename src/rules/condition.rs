@@ -14,7 +14,7 @@ mod parse;
 mod source;
 
 use crate::record::value::{Map, Value};
-use crate::rules::score::Score;
+use crate::rules::score::{Axis, Score};
 use crate::rules::types::Schema;
 use crate::rules::words::Folded;
 use serde::Serialize;
@@ -42,6 +42,16 @@ const LARGE_STACK: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Condition {
     pub(crate) expr: Expr,
+    reads: Reads,
+}
+
+/// What a condition names, beyond the record.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    /// The axes of the score; `None` is the total.
+    pub(crate) scores: Vec<Option<Axis>>,
+    /// The topics of `about()`, with their bytes in the source.
+    pub(crate) topics: Vec<(String, Range<usize>)>,
 }
 
 /// What a condition may name.
@@ -106,8 +116,22 @@ impl Condition {
     pub fn compile(source: &str, names: &Names<'_>) -> Result<Self, Vec<ConditionError>> {
         let source = source::Source::new(source);
         let syntax = parse::parse(&source)?;
-        let expr = check::check(&syntax, &source, names)?;
-        Ok(Self { expr })
+        let (expr, reads) = check::check(&syntax, &source, names)?;
+        Ok(Self { expr, reads })
+    }
+
+    /// Whether it depends on the points of an axis.
+    #[must_use]
+    pub fn reads_score(&self, axis: Axis) -> bool {
+        self.reads
+            .scores
+            .iter()
+            .any(|read| read.is_none_or(|read| read == axis))
+    }
+
+    /// The topics that it asks for by `about()`, with their bytes in the source.
+    pub(crate) fn topics(&self) -> &[(String, Range<usize>)] {
+        &self.reads.topics
     }
 
     /// Whether the condition holds; `None` when a missing field leaves it without a value.
@@ -670,10 +694,12 @@ related:
 
                 ^
                 the condition is empty
+                  help: write one, or leave the key out
 
                   // nothing
                 ^^^^^^^^^^^^
                 the condition is empty
+                  help: write one, or leave the key out
             "#]],
         );
     }

@@ -77,8 +77,20 @@ impl File<'_> {
         ));
     }
 
+    /// The first line of what stands there.
+    fn written(&self, node: &Node) -> &str {
+        self.text[node.span.clone()]
+            .lines()
+            .next()
+            .unwrap_or_default()
+    }
+
     fn wrong_type(&self, node: &Node, what: &str, expected: &str) {
-        let message = format!("{what} must be {expected}, not {}", node.to_value().kind());
+        let found = match &node.data {
+            Data::Scalar(value, _) if *value != Value::Null => format!("`{}`", self.written(node)),
+            _ => node.to_value().kind().to_owned(),
+        };
+        let message = format!("{what} must be {expected}, not {found}");
         self.error("wrong-type", &node.span, message, None);
     }
 
@@ -135,9 +147,17 @@ impl File<'_> {
     }
 
     pub(crate) fn span(&self, node: &Node, what: &str) -> Option<SignedDuration> {
-        let text = self.text(node, what)?;
+        // `due: 3` is meant as a span too.
+        let text = match node.as_scalar() {
+            Some(Value::Number(_)) => self.written(node).to_owned(),
+            _ => self.text(node, what)?,
+        };
         crate::schedule::span(&text)
-            .map_err(|mend| self.error("bad-span", &node.span, format!("{what}: {mend}"), None))
+            .map_err(|mend| {
+                let (message, help) = mend.split_once("; ").unwrap_or((&mend, ""));
+                let help = (!help.is_empty()).then(|| help.to_owned());
+                self.error("bad-span", &node.span, format!("{what}: {message}"), help);
+            })
             .ok()
     }
 
@@ -155,11 +175,11 @@ impl File<'_> {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             let help =
                 near(text, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-            let written = self.text[node.span.clone()]
-                .lines()
-                .next()
-                .unwrap_or_default();
-            let message = format!("{what} must be {}, not `{written}`", known.join(" or "));
+            let message = format!(
+                "{what} must be {}, not `{}`",
+                joined(&known, "or"),
+                self.written(node)
+            );
             self.error("unknown-word", &node.span, message, help);
         }
         found
@@ -200,11 +220,13 @@ impl File<'_> {
 
     /// The entries of a mapping whose keys are known.
     pub(crate) fn fields<'n>(&self, node: &'n Node, what: &'static str) -> Fields<'_, 'n> {
+        let is_map = node.as_map().is_some();
         Fields {
             file: self,
             what,
             span: node.span.clone(),
             entries: self.map(node, what),
+            is_map,
             known: Vec::new(),
         }
     }
@@ -216,13 +238,16 @@ pub(crate) struct Fields<'f, 'n> {
     what: &'static str,
     span: Range<usize>,
     entries: &'n [(Key, Node)],
+    is_map: bool,
     known: Vec<&'static str>,
 }
 
 impl<'n> Fields<'_, 'n> {
     /// The value of a key, with the key itself.
     pub(crate) fn entry(&mut self, key: &'static str) -> Option<&'n (Key, Node)> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.entries.iter().find(|(k, _)| k.text == key)
     }
 
@@ -234,7 +259,8 @@ impl<'n> Fields<'_, 'n> {
     /// The value of a key that must be there.
     pub(crate) fn need(&mut self, key: &'static str, help: &str) -> Option<&'n Node> {
         let found = self.get(key);
-        if found.is_none() {
+        // What is no mapping was told already.
+        if found.is_none() && self.is_map {
             let message = format!("{} needs `{key}`", self.what);
             self.file
                 .error("missing-key", &self.span, message, Some(help.to_owned()));
@@ -260,9 +286,13 @@ impl<'n> Fields<'_, 'n> {
 
 /// Names in backquotes, the last one joined by "and".
 pub(crate) fn listed(names: &[&str]) -> String {
+    joined(names, "and")
+}
+
+fn joined(names: &[&str], word: &str) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some((last, rest)) if !rest.is_empty() => format!("{} {word} {last}", rest.join(", ")),
         _ => quoted.concat(),
     }
 }
@@ -271,7 +301,13 @@ pub(crate) fn listed(names: &[&str]) -> String {
 pub(crate) fn near<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     names
-        .map(|name| (strsim::jaro_winkler(&word, &name.to_lowercase()), name))
+        .map(|name| {
+            let name_lower = name.to_lowercase();
+            let likeness = strsim::jaro_winkler(&word, &name_lower);
+            // Of short names, one letter is a large part.
+            let one_off = name.len() > 1 && strsim::damerau_levenshtein(&word, &name_lower) <= 1;
+            (if one_off { likeness.max(0.9) } else { likeness }, name)
+        })
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)

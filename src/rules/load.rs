@@ -3,6 +3,7 @@
 //! Every `*.yaml` file may hold any section; sections of one name are read together, in the order
 //! of file names. What other sections refer to is read first.
 
+mod conditions;
 mod queues;
 mod reviewers;
 mod scoring;
@@ -10,7 +11,7 @@ mod sources;
 
 use crate::record::Hash;
 use crate::record::value::Value;
-use crate::record::yaml::{self, Budget, Data, Key, Node, Style};
+use crate::record::yaml::{self, Budget, Data, Key, Node};
 use crate::rules::condition::{self, BUILT_IN, Condition, Names};
 use crate::rules::decode::{File, listed, near};
 use crate::rules::diagnostic::Diagnostic;
@@ -47,6 +48,7 @@ struct Loading<'a> {
     sections: Vec<Section<'a>>,
     fields: Schema,
     lists: BTreeMap<String, Arc<[Value]>>,
+    topics: Vec<String>,
     named: RefCell<HashMap<(&'static str, String), Place>>,
 }
 
@@ -56,6 +58,11 @@ pub(super) fn load(folder: &Path) -> Result<RuleSet, Refused> {
         std::io::ErrorKind::NotFound => Refused::NoFolder(shown.clone()),
         _ => Refused::Unreadable(shown.clone(), error),
     })?;
+    // A folder without rules would read as "there are no sources" and withdraw all that waits.
+    if files.is_empty() {
+        let error = std::io::Error::other("there is no `*.yaml` file in it");
+        return Err(Refused::Unreadable(shown, error));
+    }
     let loaded = condition::on_large_stack(|| load_files(folder, files));
     loaded
         .map_err(|error| Refused::Unreadable(shown, error))?
@@ -69,12 +76,10 @@ fn read_files(folder: &Path) -> std::io::Result<Vec<(PathBuf, Vec<u8>)>> {
         let hidden = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path
+        let yaml = path
             .extension()
-            .is_some_and(|extension| extension == "yaml")
-            && !hidden
-            && path.is_file()
-        {
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if yaml && !hidden && path.is_file() {
             let bytes = std::fs::read(&path)?;
             files.push((path, bytes));
         }
@@ -95,27 +100,31 @@ fn load_files(folder: &Path, files: Vec<(PathBuf, Vec<u8>)>) -> Result<RuleSet, 
             .update(&(bytes.len() as u64).to_le_bytes())
             .update(bytes);
     }
-    let short = folder
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let short = match folder.file_name() {
+        Some(name) => format!("{}/", name.to_string_lossy()),
+        None => String::new(),
+    };
     let files: Vec<(File<'_>, Option<Node>)> = files
         .into_iter()
         .map(|(path, bytes)| parse_file(folder, &short, &path, bytes, &faults))
         .collect();
     // A file that is no YAML leaves names undefined: what refers to them is not looked at.
-    let readable = faults.borrow().is_empty();
+    let readable = !faults.borrow().iter().any(Diagnostic::is_error);
     let mut loading = Loading {
         sections: sections(&files),
         fields: Schema::seed(),
         lists: BTreeMap::new(),
+        topics: Vec::new(),
         named: RefCell::default(),
     };
     let hash = Hash(*hasher.finalize().as_bytes());
     let set = readable.then(|| loading.rule_set(hash));
     let mut faults = faults.into_inner();
     faults.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    // A section that several others refer to is looked at several times.
+    faults.dedup_by(|a, b| {
+        (&a.file, a.line, a.column, &a.message) == (&b.file, b.line, b.column, &b.message)
+    });
     match set {
         Some(mut set) if !faults.iter().any(Diagnostic::is_error) => {
             set.warnings = faults;
@@ -140,7 +149,7 @@ fn parse_file<'f>(
     let whole = String::from_utf8_lossy(&bytes);
     let file = File {
         shown: path.display().to_string(),
-        short: format!("{short}/{name}"),
+        short: format!("{short}{name}"),
         folder: folder.to_owned(),
         text: whole.trim_start_matches('\u{feff}').into(),
         faults,
@@ -150,6 +159,16 @@ fn parse_file<'f>(
         file.error("not-utf-8", &(at..at + 1), "the file is not UTF-8", None);
         return (file, None);
     }
+    if path.extension().is_some_and(|extension| extension == "yml") {
+        let help = Some("rename it to end in `.yaml`".to_owned());
+        file.warning(
+            "not-read",
+            &(0..0),
+            "only files that end in `.yaml` are read",
+            help,
+        );
+        return (file, None);
+    }
     if bytes.len() > FILE_BYTES {
         file.error("too-large", &(0..1), "the file is larger than 16 MiB", None);
         return (file, None);
@@ -157,11 +176,40 @@ fn parse_file<'f>(
     match yaml::read(&file.text, Budget::RULES) {
         Ok(tree) => (file, tree),
         Err(fault) => {
-            let help = quoted_form(&file.text, fault.at);
+            let help = conditions::quoted_form(&file.text, fault.at)
+                .or_else(|| mend(&fault.message).map(str::to_owned));
             file.error("yaml", &(fault.at..fault.at + 1), fault.message, help);
             (file, None)
         }
     }
+}
+
+/// What to do about a message of the YAML parser that does not say so itself.
+fn mend(message: &str) -> Option<&'static str> {
+    const MENDS: [(&str, &str); 6] = [
+        ("tabs", "indent by spaces"),
+        ("stands twice", "keep one of the two"),
+        (
+            "unclosed bracket",
+            "close it, or put text that begins with it in quotes",
+        ),
+        (
+            "illegal placement",
+            "close the bracket or the quote that is open above this line",
+        ),
+        (
+            "did not find expected",
+            "look for a bracket, a comma or a quote that is missing on this line or above it",
+        ),
+        (
+            "mapping values",
+            "put text that holds `: ` in quotes, and begin each key on a line of its own",
+        ),
+    ];
+    MENDS
+        .into_iter()
+        .find(|(part, _)| message.contains(part))
+        .map(|(_, mend)| mend)
 }
 
 fn sections<'a>(files: &'a [(File<'a>, Option<Node>)]) -> Vec<Section<'a>> {
@@ -194,6 +242,7 @@ impl<'a> Loading<'a> {
         self.fields = fields;
         self.lists = self.read_lists();
         let topics = self.topics();
+        self.topics = topics.iter().map(|topic| topic.name.clone()).collect();
         let mut set = RuleSet {
             hash,
             sources,
@@ -210,10 +259,37 @@ impl<'a> Loading<'a> {
         set.queues = self.queues();
         set.reviewers = self.reviewers(&set.queues);
         set.desk = self.desk();
-        for example in examples {
-            example.run(&set);
+        // What a faulty condition does is of no interest: it was told already.
+        if !self.is_faulty() {
+            examples.into_iter().for_each(|example| example.run(&set));
         }
         set
+    }
+
+    /// Whether something wrong was told already.
+    fn is_faulty(&self) -> bool {
+        let faulty = |section: &Section<'_>| {
+            section
+                .file
+                .faults
+                .borrow()
+                .iter()
+                .any(Diagnostic::is_error)
+        };
+        self.sections.first().is_some_and(faulty)
+    }
+
+    /// Whether a fault of this kind was told already.
+    fn told(&self, code: &str) -> bool {
+        let told = |section: &Section<'_>| {
+            section
+                .file
+                .faults
+                .borrow()
+                .iter()
+                .any(|fault| fault.code == code)
+        };
+        self.sections.first().is_some_and(told)
     }
 
     /// The sections of one name.
@@ -246,12 +322,11 @@ impl<'a> Loading<'a> {
             .insert((kind, name.to_owned()), place);
         if let Some(first) = first {
             let message = format!("the {kind} `{name}` is there already, at {first}");
-            file.error(
-                "name-twice",
-                span,
-                message,
-                Some("give one of the two another name".into()),
-            );
+            let help = match kind {
+                "axis" | "desk setting" | "reviewer" => "keep one of the two",
+                _ => "give one of the two another name",
+            };
+            file.error("name-twice", span, message, Some(help.to_owned()));
             self.named
                 .borrow_mut()
                 .insert((kind, name.to_owned()), first);
@@ -332,116 +407,7 @@ impl<'a> Loading<'a> {
         };
         parts
             .into_iter()
-            .filter_map(|node| compile(file, node, key, &names))
+            .filter_map(|node| conditions::compile(file, node, key, &names, &self.topics))
             .collect()
     }
-}
-
-fn compile(file: &File<'_>, node: &Node, key: &str, names: &Names<'_>) -> Option<Condition> {
-    let Data::Scalar(value, style) = &node.data else {
-        let message = format!(
-            "`{key}` must be a condition, not {}",
-            node.to_value().kind()
-        );
-        file.error(
-            "wrong-type",
-            &node.span,
-            message,
-            quoted_form(&file.text, node.span.start),
-        );
-        return None;
-    };
-    // `when: true` is a condition too.
-    let source = match value {
-        Value::Text(text) => text.clone(),
-        Value::Null => String::new(),
-        _ => file.text[node.span.clone()].to_owned(),
-    };
-    match Condition::compile(&source, names) {
-        Ok(condition) => Some(condition),
-        Err(errors) => {
-            for error in errors {
-                // What YAML took away behind a plain scalar explains a broken condition best.
-                let cut = *style == Style::Plain && is_cut_by_comment(&file.text, node.span.end);
-                let help = if cut {
-                    quoted_form(&file.text, node.span.start)
-                } else {
-                    None
-                };
-                let span = in_file(&file.text, node, &source, &error.span);
-                file.error("condition", &span, error.message, help.or(error.help));
-            }
-            None
-        }
-    }
-}
-
-fn is_cut_by_comment(text: &str, end: usize) -> bool {
-    text[end..]
-        .lines()
-        .next()
-        .is_some_and(|rest| rest.trim_start().starts_with('#'))
-}
-
-/// Where bytes of a condition stand in the file. Quotes and folding shift them, so the marked text
-/// is looked for: the n-th time that it stands in the condition is the n-th time in the file.
-fn in_file(text: &str, node: &Node, source: &str, span: &Range<usize>) -> Range<usize> {
-    let raw = &text[node.span.clone()];
-    let (Some(marked), Some(before)) = (source.get(span.clone()), source.get(..span.start)) else {
-        return node.span.clone();
-    };
-    let marked = marked.lines().next().unwrap_or_default();
-    let found = if marked.is_empty() {
-        None
-    } else {
-        raw.match_indices(marked)
-            .nth(before.matches(marked).count())
-    };
-    match found {
-        Some((at, _)) => node.span.start + at..node.span.start + at + marked.len(),
-        None if span.start >= source.len() => node.span.end..node.span.end,
-        None => node.span.clone(),
-    }
-}
-
-/// The condition on the line around `at`, put into quotes, if YAML reads it in its own way.
-fn quoted_form(text: &str, at: usize) -> Option<String> {
-    let at = at.min(text.len());
-    let start = text[..at].rfind('\n').map_or(0, |n| n + 1);
-    // A fault can be told at the start of the next line.
-    let lines = [
-        text[start..].lines().next(),
-        text[..start.saturating_sub(1)].lines().last(),
-    ];
-    lines.into_iter().flatten().find_map(|line| {
-        let (key, at) = ["when:", "unless:"]
-            .iter()
-            .find_map(|key| Some((*key, line.find(key)?)))?;
-        let mut rest = line[at + key.len()..].trim();
-        if line[..at].contains('{') {
-            rest = rest.strip_suffix('}').unwrap_or(rest).trim_end();
-            // The next `, name:` inside the braces ends the condition.
-            let next_key = rest.match_indices(", ").find(|(comma, _)| {
-                let word: String = rest[comma + 2..]
-                    .chars()
-                    .take_while(|c| c.is_ascii_lowercase() || *c == '_')
-                    .collect();
-                !word.is_empty() && rest[comma + 2 + word.len()..].starts_with(": ")
-            });
-            rest = next_key.map_or(rest, |(comma, _)| &rest[..comma]);
-        }
-        let quoted = |q: char| {
-            rest.len() > 1
-                && rest.starts_with(q)
-                && rest.find([q]) == Some(0)
-                && rest[1..].find(q) == Some(rest.len() - 2)
-        };
-        if rest.is_empty() || quoted('\'') || quoted('"') {
-            return None;
-        }
-        Some(format!(
-            "YAML reads this in its own way; quote the condition: {key} '{}'",
-            rest.replace('\'', "''")
-        ))
-    })
 }

@@ -11,7 +11,7 @@ use crate::desk::{Desk, Line, assert_adds_up, assert_published, one_line, shippe
 const FLAG_OFF: &str = "published: false";
 
 /// The feed's folder; without it the test shows nothing and says so.
-fn corpus() -> Option<PathBuf> {
+pub(crate) fn corpus() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
     if folder.is_dir() {
         return Some(folder);

@@ -19,6 +19,8 @@ mod golden;
 mod identity;
 mod mail;
 mod properties;
+mod rules;
+mod rules_readme;
 mod scan;
 mod terminal;
 mod upstream;

@@ -8,7 +8,7 @@ mod places;
 use super::expr::{Expr, MAX_DEPTH};
 use super::parse::Syntax;
 use super::source::Source;
-use super::{ConditionError, Names};
+use super::{ConditionError, Names, Reads};
 use crate::record::value::Value;
 use crate::rules::types::Type;
 use cel::common::ast::{Expr as Node, IdedExpr, LiteralValue, operators as symbols};
@@ -19,7 +19,7 @@ pub(super) fn check(
     syntax: &Syntax,
     source: &Source<'_>,
     names: &Names<'_>,
-) -> Result<Expr, Vec<ConditionError>> {
+) -> Result<(Expr, Reads), Vec<ConditionError>> {
     let mut check = Check {
         syntax,
         source,
@@ -27,11 +27,12 @@ pub(super) fn check(
         variables: vec![],
         depth: 0,
         errors: vec![],
+        reads: Reads::default(),
         open: false,
     };
     let expr = check.whole(&syntax.root);
     match expr {
-        Some(expr) if check.errors.is_empty() => Ok(expr),
+        Some(expr) if check.errors.is_empty() => Ok((expr, check.reads)),
         _ => {
             check.errors.sort_by_key(|error| error.span.start);
             Err(check.errors)
@@ -50,6 +51,7 @@ struct Check<'a> {
     variables: Vec<(String, Type)>,
     depth: usize,
     errors: Vec<ConditionError>,
+    reads: Reads,
     /// Whether undeclared fields are let through: inside `has()`.
     open: bool,
 }

@@ -70,7 +70,8 @@ fn oversize(source: &Source<'_>) -> Option<ConditionError> {
         return Some(ConditionError::new(whole, message).help(help));
     }
     if source.tokens.is_empty() {
-        return Some(ConditionError::new(whole, "the condition is empty"));
+        let help = "write one, or leave the key out";
+        return Some(ConditionError::new(whole, "the condition is empty").help(help));
     }
     let (depth, at) = source.deepest;
     (depth > usize::from(MAX_NESTING)).then(|| source.error_at(at, too_deep()))

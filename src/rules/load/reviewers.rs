@@ -2,9 +2,10 @@
 
 use super::Loading;
 use crate::record::yaml::Node;
-use crate::rules::decode::{File, near};
+use crate::rules::decode::{File, listed, near};
 use crate::rules::{Desk, Queue, Queues, Reassert, Reviewer, Role};
 use jiff::tz::TimeZone;
+use std::ops::RangeInclusive;
 
 impl Loading<'_> {
     /// The reviewers; and whether someone reads every queue.
@@ -25,7 +26,7 @@ impl Loading<'_> {
                     help,
                 );
             }
-        } else if reviewers.len() == entries.len() {
+        } else if reviewers.len() == entries.len() && !self.told("unknown-queue") {
             self.all_are_read(queues, &reviewers);
         }
         reviewers
@@ -132,7 +133,7 @@ impl Loading<'_> {
                 ] {
                     *to = spans
                         .get(key)
-                        .and_then(|n| file.span(n, key))
+                        .and_then(|n| file.span(n, &format!("`{key}`")))
                         .unwrap_or(*to);
                 }
                 spans.finish();
@@ -159,7 +160,7 @@ impl Loading<'_> {
                 ] {
                     *to = spans
                         .get(key)
-                        .and_then(|n| file.span(n, key))
+                        .and_then(|n| file.span(n, &format!("`{key}`")))
                         .unwrap_or(*to);
                 }
                 spans.finish();
@@ -173,8 +174,17 @@ impl Loading<'_> {
 fn reassert(file: &File<'_>, node: &Node, default: Reassert) -> Reassert {
     let mut fields = file.fields(node, "`reassert`");
     let mut count = |key: &'static str| {
-        let whole = fields.get(key).and_then(|n| file.whole(n, key))?;
-        u32::try_from(whole).ok()
+        let node = fields.get(key)?;
+        let count = u32::try_from(file.whole(node, &format!("`{key}`"))?).ok();
+        if count.is_none() {
+            file.error(
+                "wrong-type",
+                &node.span,
+                format!("`{key}` must be 0 or more"),
+                None,
+            );
+        }
+        count
     };
     let reassert = Reassert {
         per_day: count("per_day").unwrap_or(default.per_day),
@@ -188,8 +198,12 @@ fn known(file: &File<'_>, node: &Node, what: &str, queues: &[Queue]) -> Vec<Stri
     let names = file.texts(node, what);
     for (name, node) in &names {
         if !queues.iter().any(|queue| queue.name == *name) {
-            let help = near(name, queues.iter().map(|q| q.name.as_str()))
-                .map(|n| format!("did you mean `{n}`?"));
+            let known: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+            let help = match near(name, known.iter().copied()) {
+                Some(near) => Some(format!("did you mean `{near}`?")),
+                None if known.is_empty() => None,
+                None => Some(format!("there are {}", listed(&known))),
+            };
             file.error(
                 "unknown-queue",
                 &node.span,
@@ -233,27 +247,92 @@ fn timezone(file: &File<'_>, node: &Node) -> Option<TimeZone> {
 
 fn cron(file: &File<'_>, node: &Node) -> Option<String> {
     let text = file.text(node, "`digest`")?;
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "*,/- ".contains(c);
-    if text.split_whitespace().count() != 5 || !text.chars().all(allowed) {
-        let help = Some(
-            "five fields: minute hour day month weekday, like \"0 9,14 * * MON-FRI\"".to_owned(),
-        );
+    let bad = |at: &str, help: String| {
         file.error(
             "bad-cron",
             &node.span,
-            format!("`{text}` is no schedule"),
-            help,
+            format!("`{at}` is no schedule"),
+            Some(help),
         );
-        return None;
+        None
+    };
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    if fields.len() != CRON.len() {
+        return bad(
+            &text,
+            "five fields: minute hour day month weekday, like \"0 9,14 * * MON-FRI\"".to_owned(),
+        );
+    }
+    for (field, (name, names, range)) in fields.into_iter().zip(CRON) {
+        if !field
+            .split(',')
+            .all(|part| is_cron_part(part, names, &range))
+        {
+            let (least, most) = (range.start(), range.end());
+            let named = names
+                .first()
+                .zip(names.last())
+                .map(|(a, z)| format!(" or {a}-{z}"))
+                .unwrap_or_default();
+            return bad(
+                &text,
+                format!(
+                    "`{field}` is no {name}: write {least}-{most}{named}, `*`, a list or a range"
+                ),
+            );
+        }
     }
     Some(text)
+}
+
+/// The fields of a schedule: what each is called, the names it knows and the numbers.
+const CRON: [(&str, &[&str], RangeInclusive<usize>); 5] = [
+    ("minute", &[], 0..=59),
+    ("hour", &[], 0..=23),
+    ("day", &[], 1..=31),
+    (
+        "month",
+        &[
+            "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+        ],
+        1..=12,
+    ),
+    (
+        "weekday",
+        &["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"],
+        0..=7,
+    ),
+];
+
+/// `*`, `5`, `MON`, `1-5`, and each of them with a step: `*/15`.
+fn is_cron_part(part: &str, names: &[&str], range: &RangeInclusive<usize>) -> bool {
+    let (part, step) = part.split_once('/').unwrap_or((part, "1"));
+    let value = |text: &str| match names
+        .iter()
+        .position(|name| name.eq_ignore_ascii_case(text))
+    {
+        Some(at) => Some(at + 1),
+        None if text.bytes().all(|b| b.is_ascii_digit()) => {
+            text.parse().ok().filter(|n| range.contains(n))
+        }
+        None => None,
+    };
+    let known = match part.split_once('-') {
+        _ if part == "*" => true,
+        None => value(part).is_some(),
+        // Sunday is 0 and 7, and may begin a range.
+        Some((from, to)) => value(from)
+            .zip(value(to))
+            .is_some_and(|(from, to)| from <= to || from == range.end() % 24 && *range.end() == 7),
+    };
+    known && step.parse().is_ok_and(|step: usize| step > 0)
 }
 
 fn quiet(file: &File<'_>, node: &Node) -> Option<(jiff::civil::Time, jiff::civil::Time)> {
     let text = file.text(node, "`quiet`")?;
     let hours = text.split_once('-').and_then(|(from, to)| {
         let time = |text: &str| jiff::civil::Time::strptime("%H:%M", text.trim()).ok();
-        Some((time(from)?, time(to)?))
+        Some((time(from)?, time(to)?)).filter(|(from, to)| from != to)
     });
     if hours.is_none() {
         let help = Some("write two times, like \"20:00-08:00\"".to_owned());

@@ -47,7 +47,9 @@ impl<'a> Loading<'a> {
                 if let Some(cap) = fields.get("cap").and_then(|n| file.whole(n, "`cap`")) {
                     scoring.caps.push((axis, cap, place.clone()));
                 }
-                let field = fields.get("field").and_then(|n| self.number_field(file, n));
+                let field = fields.get("field");
+                let has_field = field.is_some();
+                let field = field.and_then(|n| self.number_field(file, n));
                 let weight = fields.get("weight").map(|n| file.number(n, "`weight`"));
                 match (field, weight) {
                     (Some(field), weight) => {
@@ -59,7 +61,7 @@ impl<'a> Loading<'a> {
                             place,
                         });
                     }
-                    (None, Some(_)) if fields.get("field").is_none() => {
+                    (None, Some(_)) if !has_field => {
                         let help = Some(format!("field: {}", key.text));
                         file.error(
                             "missing-key",
@@ -271,17 +273,10 @@ impl Example<'_> {
         let Some(rule) = set.rules.get(self.rule) else {
             return;
         };
-        let faulty = self
-            .file
-            .faults
-            .borrow()
-            .iter()
-            .any(super::Diagnostic::is_error);
-        // A condition that did not compile was told already.
-        if faulty {
+        if self.node.as_map().is_none() {
+            self.file.map(self.node, "an example");
             return;
         }
-        self.file.map(self.node, "an example");
         let mut fields = self.node.to_map();
         let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365 * 60);
         let mut age = |key: &str, unit: f64| {

@@ -4,6 +4,8 @@ use super::Loading;
 use crate::record::source::{self, Classes, OnChange, Published, Source};
 use crate::record::value::{Map, Value};
 use crate::record::yaml::{Data, Node};
+use crate::rules::Place;
+use crate::rules::condition::BUILT_IN;
 use crate::rules::decode::{Fields, File};
 use crate::rules::types::{Schema, Type};
 use std::collections::HashMap;
@@ -11,8 +13,9 @@ use std::collections::HashMap;
 impl Loading<'_> {
     /// The sources, and the fields that conditions may name: the seed's and those declared.
     pub(super) fn sources(&self) -> (Vec<Source>, Schema) {
-        let mut schema = Schema::seed();
-        let mut declared = HashMap::new();
+        let seed = Schema::seed();
+        let mut schema = seed.clone();
+        let mut declared: HashMap<String, (Type, Place)> = HashMap::new();
         let mut sources = Vec::new();
         for (file, node) in self.entries("sources") {
             let mut fields = file.fields(node, "a source");
@@ -21,30 +24,48 @@ impl Loading<'_> {
                     let Some(kind) = kind(file, node) else {
                         continue;
                     };
-                    let first = declared
-                        .entry(key.text.clone())
-                        .or_insert((kind.clone(), file.place(key.span.start)));
-                    if first.0 != kind {
-                        let message = format!(
-                            "`{}` is {kind} here and {} at {}",
-                            key.text, first.0, first.1
-                        );
+                    let name = key.text.as_str();
+                    let other = match (seed.get(name), declared.get(name)) {
+                        (Some(first), _) => Some((first.clone(), "in every rule set".to_owned())),
+                        (None, Some((first, place))) => {
+                            Some((Type::clone(first), format!("at {place}")))
+                        }
+                        (None, None) if BUILT_IN.contains(&name) => {
+                            let help = Some(format!(
+                                "leave it out, and write record[{name:?}] for the field"
+                            ));
+                            file.error(
+                                "bad-name",
+                                &key.span,
+                                format!("`{name}` means something else in conditions"),
+                                help,
+                            );
+                            continue;
+                        }
+                        (None, None) => None,
+                    };
+                    if let Some((first, place)) = other.filter(|(first, _)| *first != kind) {
+                        let message = format!("`{name}` is {kind} here and {first} {place}");
                         file.error(
                             "type-twice",
                             &key.span,
                             message,
-                            Some("give both sources one type".into()),
+                            Some("give the field one type".into()),
                         );
+                        continue;
                     }
-                    schema.insert(&key.text, kind);
+                    declared
+                        .entry(key.text.clone())
+                        .or_insert((kind.clone(), file.place(key.span.start)));
+                    schema.insert(name, kind);
                 }
             }
-            sources.extend(self.source(file, node, fields));
+            sources.extend(self.source(file, fields));
         }
         (sources, schema)
     }
 
-    fn source(&self, file: &File<'_>, node: &Node, mut fields: Fields<'_, '_>) -> Option<Source> {
+    fn source(&self, file: &File<'_>, mut fields: Fields<'_, '_>) -> Option<Source> {
         let name = fields
             .need("name", "name: news")
             .and_then(|n| Some((file.text(n, "`name`")?, n)));
@@ -72,7 +93,7 @@ impl Loading<'_> {
                     .ok()
             }
         };
-        let identity = match fields.get("identity") {
+        let identity: Vec<String> = match fields.get("identity") {
             None => vec!["originalUrl".to_owned(), "webUrl".to_owned()],
             Some(node) => file
                 .texts(node, "`identity`")
@@ -84,19 +105,12 @@ impl Loading<'_> {
         let published = published(file, fields.get("published"), &mut keys);
         let approve = match fields.get("approve") {
             None => Map::from_iter([(published.key.clone(), Value::Bool(true))]),
-            Some(node) => sets(file, node, "`approve`", &mut keys),
+            Some(node) => sets(file, node, "`approve`", &published.key, &mut keys),
         };
         let reject = match fields.get("reject") {
             None => Map::from_iter([(published.key.clone(), Value::Bool(false))]),
-            Some(node) => sets(file, node, "`reject`", &mut keys),
+            Some(node) => sets(file, node, "`reject`", &published.key, &mut keys),
         };
-        for (key, value) in approve.iter().chain(reject.iter()) {
-            if key == published.key && value.as_bool().is_none() {
-                let message =
-                    format!("`{key}` says whether a record is published: set it to true or false");
-                file.error("wrong-type", &node.span, message, None);
-            }
-        }
         let (mut signal, mut volatile) = defaults();
         if let Some(node) = fields.get("fields") {
             let mut classes = file.fields(node, "`fields`");
@@ -108,8 +122,17 @@ impl Loading<'_> {
                     .collect();
             }
             if let Some(node) = classes.get("volatile") {
-                volatile = file
-                    .texts(node, "`volatile`")
+                let texts = file.texts(node, "`volatile`");
+                for (key, node) in texts.iter().filter(|(key, _)| identity.contains(key)) {
+                    let help = Some("take it out of `identity` or out of `volatile`".to_owned());
+                    file.error(
+                        "class-twice",
+                        &node.span,
+                        format!("`{key}` names records and cannot be volatile"),
+                        help,
+                    );
+                }
+                volatile = texts
                     .into_iter()
                     .map(|(key, n)| keys.take(key, "volatile", n))
                     .collect();
@@ -119,12 +142,6 @@ impl Loading<'_> {
         // A default gives way to what the source says itself.
         signal.retain(|key| keys.is("signal", key));
         volatile.retain(|key| keys.is("volatile", key));
-        for key in &identity {
-            if volatile.contains(key) {
-                let message = format!("`{key}` names records and cannot be volatile");
-                file.error("class-twice", &node.span, message, None);
-            }
-        }
         let on_change = fields.get("on_change").and_then(|n| {
             file.word(
                 n,
@@ -193,8 +210,11 @@ impl<'f> Keys<'f> {
         let line = self.file.place(node.span.start).line;
         match self.given.get(&key) {
             Some((other, first)) if *other != class => {
-                let message =
-                    format!("`{key}` is {class} here on line {line} and {other} on line {first}");
+                let first = match first {
+                    0 => "by itself, since it says what is published".to_owned(),
+                    first => format!("on line {first}"),
+                };
+                let message = format!("`{key}` is {class} here on line {line} and {other} {first}");
                 self.file.error(
                     "class-twice",
                     &node.span,
@@ -238,9 +258,16 @@ fn published(file: &File<'_>, node: Option<&Node>, keys: &mut Keys<'_>) -> Publi
 }
 
 /// `{set: {key: value}}`: what a decision writes.
-fn sets(file: &File<'_>, node: &Node, what: &'static str, keys: &mut Keys<'_>) -> Map {
+fn sets(
+    file: &File<'_>,
+    node: &Node,
+    what: &'static str,
+    published: &str,
+    keys: &mut Keys<'_>,
+) -> Map {
     let mut fields = file.fields(node, what);
-    if let Some((key, _)) = fields.entry("move") {
+    let moves = fields.entry("move");
+    if let Some((key, _)) = moves {
         let help = Some("write `reject: {set: {published: false}}`".to_owned());
         file.error(
             "not-built",
@@ -250,7 +277,11 @@ fn sets(file: &File<'_>, node: &Node, what: &'static str, keys: &mut Keys<'_>) -
         );
     }
     let mut values = Map::default();
-    if let Some(node) = fields.need("set", "approve: {set: {published: true}}") {
+    let set = match moves {
+        None => fields.need("set", "set: {published: true}, or false"),
+        Some(_) => fields.get("set"),
+    };
+    if let Some(node) = set {
         for (key, node) in file.map(node, "`set`") {
             match node.as_scalar() {
                 Some(Value::Null) | None => {
@@ -260,6 +291,12 @@ fn sets(file: &File<'_>, node: &Node, what: &'static str, keys: &mut Keys<'_>) -
                         format!("`{}` must be set to one value", key.text),
                         None,
                     );
+                }
+                Some(value) if key.text == published && value.as_bool().is_none() => {
+                    let message = format!(
+                        "`{published}` says whether a record is published: set it to true or false"
+                    );
+                    file.error("wrong-type", &node.span, message, None);
                 }
                 Some(value) => {
                     values.set(&key.text, value.clone());

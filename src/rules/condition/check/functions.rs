@@ -33,7 +33,9 @@ impl<'a> Check<'a> {
             ("has", [field]) => self.has(field),
             ("size", [of]) => self.size(of),
             ("about", [topic]) => {
+                let span = self.source.span(&self.syntax.info, topic);
                 let topic = self.constant_text(topic, "about")?;
+                self.reads.topics.push((topic.clone(), span));
                 Some((Expr::About(topic), Type::Bool))
             }
             ("mentions", [_, ..]) => self.mentions(args),

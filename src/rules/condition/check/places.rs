@@ -151,6 +151,7 @@ impl<'a> Check<'a> {
             let message = format!("scoring knows no queues: only they may read `score.{field}`");
             return self.fail_with(node, message, "move this condition to a queue");
         }
+        self.reads.scores.push(axis);
         Some((Expr::Score(axis), Type::Number))
     }
 
