@@ -51,6 +51,16 @@ pub(crate) enum Reading {
     Broken(Broken, Option<Stat>),
 }
 
+impl Reading {
+    /// The state of the file when it was read.
+    fn stat(&self) -> Option<Stat> {
+        match self {
+            Self::Record(_, _, stat) => Some(*stat),
+            Self::Broken(_, stat) => *stat,
+        }
+    }
+}
+
 /// Which records a pass found new, changed or scored otherwise.
 #[derive(Debug, Default)]
 struct Tally {
@@ -135,10 +145,10 @@ pub fn look_again(
     for found in files {
         // A file that is gone is the next pass's to judge.
         if let Some(reading) = read(&folder, source, &found.location) {
-            pass.take_in(store, vec![(found.location, reading)])?;
+            pass.take_in(store, &folder, vec![(found.location, reading)])?;
         }
     }
-    pass.finish(store)
+    pass.finish(store, &folder)
 }
 
 /// What passing time does to items: held ones are taken up again, old ones expire.
@@ -206,6 +216,7 @@ fn withdraw_removed(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Resul
             for item in tx.open_items_of_source(name)? {
                 let detail = serde_json::json!({"why": "its source is not in the rules any more"});
                 tx.advance(&item, Cause::Gone, Some(&detail), now)?;
+                tx.make_stale(item.record)?;
             }
             Ok::<_, StoreError>(())
         })?;

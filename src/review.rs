@@ -74,11 +74,10 @@ pub fn decide(
         }
     }
     let until = match request.verdict {
-        Verdict::Hold => Some(
-            request
-                .until
-                .unwrap_or(now + SignedDuration::from_hours(24)),
-        ),
+        Verdict::Hold => Some(request.until.unwrap_or_else(|| {
+            now.checked_add(SignedDuration::from_hours(24))
+                .unwrap_or(Timestamp::MAX)
+        })),
         _ => None,
     };
     if let Some(until) = until.filter(|until| *until <= now) {

@@ -41,7 +41,9 @@ pub fn span(text: &str) -> Result<SignedDuration, String> {
 /// What to write instead.
 pub fn moment(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
     if let Ok(span) = span(text) {
-        return Ok(now + span);
+        return now
+            .checked_add(span)
+            .map_err(|_| format!("`{text}` from now is beyond the year 9999"));
     }
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);

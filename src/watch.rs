@@ -77,6 +77,22 @@ pub fn walk(root: &Path) -> impl Iterator<Item = Met> {
         })
 }
 
+/// Hidden files below a folder, at any depth that is walked, whose name is one of these.
+pub fn left_over(root: &Path, is_one: impl Fn(&[u8]) -> bool) -> Vec<PathBuf> {
+    let walk = WalkDir::new(root)
+        .min_depth(1)
+        .max_depth(DEPTH + 1)
+        .into_iter();
+    let is_ours = |entry: &walkdir::DirEntry| {
+        entry.file_type().is_file() || !is_left_over(entry.file_name().as_encoded_bytes())
+    };
+    walk.filter_entry(is_ours)
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file() && is_one(entry.file_name().as_encoded_bytes()))
+        .filter_map(|entry| Some(entry.path().strip_prefix(root).ok()?.to_owned()))
+        .collect()
+}
+
 /// What went away between its listing and the look at it is simply gone.
 fn closed(error: &walkdir::Error, path: PathBuf) -> Option<Met> {
     let kind = error.io_error().map(std::io::Error::kind);

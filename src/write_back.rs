@@ -9,10 +9,11 @@ use crate::record::file::{Folder, WriteError};
 use crate::record::location::Location;
 use crate::record::source::Source;
 use crate::record::value::{Map, Value};
-use crate::record::{Hash, Record};
+use crate::record::{Hash, Record, shown};
 use crate::rules::RuleSet;
 use crate::store::write_backs::{End, WriteBack};
 use crate::store::{Store, StoreError};
+use crate::watch;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -39,9 +40,30 @@ pub fn tick(
     now: Timestamp,
 ) -> Result<Vec<Outcome>, StoreError> {
     let due = store.read(|tx| tx.due_write_backs(now))?;
-    due.into_iter()
-        .map(|write_back| carry_out(store, rules, write_back, now))
-        .collect()
+    let outcomes = due
+        .into_iter()
+        .map(|write_back| carry_out(store, rules, write_back, now));
+    outcomes.filter_map(Result::transpose).collect()
+}
+
+/// Removes what a write that was cut short has left beside its file. For the holder of the state
+/// folder's lock, while nothing is being written.
+pub fn sweep(rules: &RuleSet) {
+    for source in &rules.sources {
+        let Ok(folder) = Folder::open(&source.path) else {
+            continue;
+        };
+        for path in watch::left_over(&source.path, Folder::is_temporary) {
+            let location = Location::of(&path);
+            if let Err(error) = folder.remove(&location) {
+                let location = shown::line(location.as_str(), 200);
+                tracing::warn!(
+                    source = source.name,
+                    "`{location}` is left over and cannot be removed: {error}"
+                );
+            }
+        }
+    }
 }
 
 /// What is known of an item when its decision is written.
@@ -49,14 +71,17 @@ struct Standing {
     identity: String,
     revision: Hash,
     changes: Vec<Undo>,
+    /// Whether another file holds the record.
+    elsewhere: bool,
 }
 
+/// Writes one decision into one file. `None` if it is not wanted any more.
 fn carry_out(
     store: &mut Store,
     rules: &RuleSet,
     write_back: WriteBack,
     now: Timestamp,
-) -> Result<Outcome, StoreError> {
+) -> Result<Option<Outcome>, StoreError> {
     let standing = store.read(|tx| {
         let Some(item) = tx.item(write_back.item)? else {
             return Ok(None);
@@ -65,18 +90,48 @@ fn carry_out(
             return Ok(None);
         };
         let changes = tx.changes(item.id, &write_back.source, &write_back.location)?;
+        let files = tx.locations_of(record.id)?;
+        let elsewhere = files
+            .iter()
+            .any(|f| f.missing_since.is_none() && f.location != write_back.location);
         Ok::<_, StoreError>(Some(Standing {
             identity: record.identity,
             revision: item.revision,
             changes,
+            elsewhere,
         }))
     })?;
-    let tried = match (standing, rules.source(&write_back.source)) {
-        (Some(standing), Some(source)) => write(source, &write_back, &standing),
-        (None, _) => Ok(Written::nothing(End::Stale("its record is gone".into()))),
-        (_, None) => Ok(Written::nothing(End::Refused(
+    let prepared = match (standing, rules.source(&write_back.source)) {
+        (Some(standing), Some(source)) => prepare(source, &write_back, &standing),
+        (None, _) => Ok(Prepared::End(End::Stale("its record is gone".into()))),
+        (_, None) => Ok(Prepared::End(End::Refused(
             "its source is not in the rules any more".into(),
         ))),
+    };
+    let tried = match prepared {
+        Ok(Prepared::Edit(edit)) => {
+            // What takes the write back is known before it is made, should nothing be noted after.
+            if !store.write(|tx| tx.plan_write_back(write_back.id, &edit.undo))? {
+                return Ok(None);
+            }
+            let tried = write(&write_back.location, edit);
+            if !matches!(
+                &tried,
+                Ok(Written {
+                    end: End::Done(_),
+                    ..
+                })
+            ) {
+                store.write(|tx| tx.unplan_write_back(write_back.id))?;
+            }
+            tried
+        }
+        Ok(Prepared::End(end)) => Ok(Written {
+            end,
+            file: None,
+            published: None,
+        }),
+        Err(error) => Err(error),
     };
     let (item, location) = (write_back.item, write_back.location.clone());
     match tried {
@@ -102,23 +157,27 @@ fn carry_out(
                 }
                 Ok::<_, StoreError>(())
             })?;
-            Ok(Outcome {
+            Ok(Some(Outcome {
                 item,
                 location,
                 end: Some(written.end),
                 error: None,
-            })
+            }))
         }
         Err(error) => {
             store.write(|tx| {
-                tx.put_off_write_back(write_back.id, &error, now + pause(write_back.tries))
+                tx.put_off_write_back(
+                    write_back.id,
+                    &error,
+                    now.checked_add(pause(write_back.tries)).unwrap_or(now),
+                )
             })?;
-            Ok(Outcome {
+            Ok(Some(Outcome {
                 item,
                 location,
                 end: None,
                 error: Some(error),
-            })
+            }))
         }
     }
 }
@@ -136,23 +195,40 @@ struct Written {
     published: Option<bool>,
 }
 
-impl Written {
-    fn nothing(end: End) -> Self {
-        Self {
-            end,
-            file: None,
-            published: None,
-        }
-    }
+/// What is to be done with a file.
+enum Prepared {
+    /// Nothing.
+    End(End),
+    /// It is to be replaced.
+    Edit(Edit),
 }
 
-/// Writes one file. An error is one that may pass.
-fn write(source: &Source, write_back: &WriteBack, standing: &Standing) -> Result<Written, String> {
+/// A file as it is to be.
+struct Edit {
+    folder: Folder,
+    expected: Hash,
+    bytes: Vec<u8>,
+    undo: Vec<Undo>,
+    published: bool,
+}
+
+/// Looks at one file and makes its edit. An error is one that may pass.
+fn prepare(
+    source: &Source,
+    write_back: &WriteBack,
+    standing: &Standing,
+) -> Result<Prepared, String> {
     let location = &write_back.location;
     let folder = Folder::open(&source.path)
         .map_err(|error| format!("the source's folder cannot be opened: {error}"))?;
-    let found = folder.read(location).map_err(|error| error.to_string())?;
-    let stale = |why: &str| Ok(Written::nothing(End::Stale(why.to_owned())));
+    let stale = |why: &str| Ok(Prepared::End(End::Stale(why.to_owned())));
+    let found = match folder.read(location) {
+        Ok(found) => found,
+        Err(error) if error.is_gone() && standing.elsewhere => {
+            return stale("the file is gone, and another holds the story");
+        }
+        Err(error) => return Err(error.to_string()),
+    };
     match Record::read(&found.bytes, location.as_str(), source) {
         // A file that cannot be read now may be half written.
         Err(broken) => return Err(format!("it cannot be read: {broken}")),
@@ -175,31 +251,44 @@ fn write(source: &Source, write_back: &WriteBack, standing: &Standing) -> Result
     };
     let (bytes, undo) = match edited {
         Ok(edited) => edited,
-        Err(error) => return Ok(Written::nothing(End::Refused(error.to_string()))),
+        Err(error) => return Ok(Prepared::End(End::Refused(error.to_string()))),
     };
     if undo.is_empty() {
-        return Ok(Written::nothing(End::Done(undo)));
+        return Ok(Prepared::End(End::Done(undo)));
     }
     let published = match Record::read(&bytes, location.as_str(), source) {
         Ok(record) if record.revision == standing.revision => record.published,
         _ => {
-            return Ok(Written::nothing(End::Refused(
+            return Ok(Prepared::End(End::Refused(
                 "the edit would change the story".into(),
             )));
         }
     };
-    match folder.replace(location, Hash::of(&found.bytes), &bytes) {
+    Ok(Prepared::Edit(Edit {
+        folder,
+        expected: Hash::of(&found.bytes),
+        bytes,
+        undo,
+        published,
+    }))
+}
+
+/// Writes one file. An error is one that may pass.
+fn write(location: &Location, edit: Edit) -> Result<Written, String> {
+    match edit.folder.replace(location, edit.expected, &edit.bytes) {
         Ok(stat) => {
-            let file = Some((Hash::of(&bytes), stat.to_bytes().to_vec()));
+            let file = Some((Hash::of(&edit.bytes), stat.to_bytes().to_vec()));
             Ok(Written {
-                end: End::Done(undo),
+                end: End::Done(edit.undo),
                 file,
-                published: Some(published),
+                published: Some(edit.published),
             })
         }
-        Err(error @ (WriteError::HardLink | WriteError::Owner)) => {
-            Ok(Written::nothing(End::Refused(error.to_string())))
-        }
+        Err(error @ (WriteError::HardLink | WriteError::Owner)) => Ok(Written {
+            end: End::Refused(error.to_string()),
+            file: None,
+            published: None,
+        }),
         Err(error) => Err(error.to_string()),
     }
 }

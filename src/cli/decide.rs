@@ -12,7 +12,6 @@ use crate::store::Store;
 use crate::store::lock::{Lock, LockError};
 use crate::store::write_backs::End;
 use crate::write_back::{self, Outcome};
-use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -137,22 +136,15 @@ fn write_back_now(
     store: &mut Store,
     rules: &RuleSet,
 ) -> anyhow::Result<Vec<Outcome>> {
-    let give_up = Instant::now() + Duration::from_secs(2);
-    loop {
-        match Lock::take(&desk.folders.lock()) {
-            Ok(_lock) => return Ok(write_back::tick(store, rules, desk.now)?),
-            // A pass or another deciding command lets go in a moment, a service does not.
-            Err(LockError::Held(_)) if Instant::now() < give_up => {
-                std::thread::sleep(Duration::from_millis(20))
-            }
-            Err(LockError::Held(process)) => {
-                desk.screen.complain(format!(
-                    "process {process} writes the decision into the file"
-                ))?;
-                return Ok(Vec::new());
-            }
-            Err(error) => return Err(error.into()),
+    match Lock::wait(&desk.folders.lock()) {
+        Ok(_lock) => Ok(write_back::tick(store, rules, desk.now)?),
+        Err(LockError::Held(process)) => {
+            desk.screen.complain(format!(
+                "process {process} writes the decision into the file"
+            ))?;
+            Ok(Vec::new())
         }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -27,8 +27,9 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         let mut copy = desk.store()?.copy_in_memory()?;
         (intake::scan(&mut copy, &rules, desk.now)?, Vec::new())
     } else {
-        let _lock = Lock::take(&desk.folders.lock())?;
+        let _lock = Lock::wait(&desk.folders.lock())?;
         let mut store = Store::open(&desk.folders.database())?;
+        write_back::sweep(&rules);
         let counts = intake::scan(&mut store, &rules, desk.now)?;
         (counts, write_back::tick(&mut store, &rules, desk.now)?)
     };

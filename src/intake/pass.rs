@@ -55,20 +55,16 @@ impl<'a> Pass<'a> {
         let all = known.len();
         let reading = source.reading();
         let read_anew = store.read(|tx| tx.reading(&source.name))?.as_deref() != Some(&reading);
-        let (mut to_read, mut found_again, mut closed) =
-            (Vec::new(), Vec::new(), Vec::<PathBuf>::new());
+        let (mut to_read, mut closed) = (Vec::new(), Vec::<PathBuf>::new());
         for met in watch::walk(&source.path) {
             match met {
                 watch::Met::File { path, metadata } if source.includes(&path) => {
                     let location = Location::of(&path);
                     match known.remove(&location) {
                         Some(found)
-                            if !read_anew && found.stat == Stat::of(&metadata).to_bytes() =>
-                        {
-                            if found.missing_since.is_some() {
-                                found_again.push(found);
-                            }
-                        }
+                            if !read_anew
+                                && found.missing_since.is_none()
+                                && found.stat == Stat::of(&metadata).to_bytes() => {}
                         _ => to_read.push(location),
                     }
                 }
@@ -109,13 +105,12 @@ impl<'a> Pass<'a> {
         if !frozen {
             self.mark_missing(store, &missing)?;
         }
-        store_found_again(store, &source.name, found_again)?;
         for batch in to_read.chunks(BATCH) {
             let readings = batch
                 .iter()
                 .filter_map(|l| Some((l.clone(), read(&folder, source, l)?)))
                 .collect();
-            self.take_in(store, readings)?;
+            self.take_in(store, &folder, readings)?;
         }
         if !frozen {
             self.drop_missing(store, &missing)?;
@@ -123,18 +118,30 @@ impl<'a> Pass<'a> {
         if read_anew {
             store.write(|tx| tx.set_reading(&source.name, &reading))?;
         }
-        self.finish(store)
+        self.finish(store, &folder)
     }
 
-    /// Stores what was read.
+    /// Stores what was read. What another process has stored or written meanwhile is newer: a file
+    /// that is not as it was read is read again.
     pub(super) fn take_in(
         &mut self,
         store: &mut Store,
+        folder: &Folder,
         readings: Vec<(Location, Reading)>,
     ) -> Result<(), StoreError> {
         store.write(|tx| {
             let classes = tx.classes_id(&self.settling.source.classes)?;
             for (location, reading) in readings {
+                let stands = folder
+                    .stat(&location)
+                    .ok()
+                    .is_some_and(|stat| reading.stat() == Some(stat));
+                let reading = if stands {
+                    Some(reading)
+                } else {
+                    read(folder, self.settling.source, &location)
+                };
+                let Some(reading) = reading else { continue };
                 match reading {
                     Reading::Broken(broken, stat) => {
                         self.keep_broken(tx, location, broken, stat)?
@@ -233,13 +240,23 @@ impl<'a> Pass<'a> {
             return self.settling.first_seen(tx, id, &record);
         };
         tx.put_location(&source.name, &found(known.id))?;
+        if !record.published
+            && stood
+                .as_ref()
+                .is_some_and(|stood| stood.stat != stat.to_bytes())
+        {
+            // Someone else wrote that it is not published: no decision of ours that is taken back
+            // may publish it.
+            tx.forget_unpublishing(known.id, &location)?;
+        }
         let leads = tx
             .locations_of(known.id)?
             .first()
             .is_some_and(|lead| lead.location == location);
         if !leads {
             if record.revision == known.revision {
-                self.settling.keep_decided(tx, known.id, record.published)?;
+                self.settling
+                    .keep_decided(tx, known.id, &location, record.published)?;
             }
             return Ok(());
         }
@@ -247,7 +264,10 @@ impl<'a> Pass<'a> {
             || record.revision == known.revision
             || self.is_hashed_anew(tx, &known, &record, classes)?;
         if same_content {
-            if self.settling.same_revision(tx, &known, &record, classes)? {
+            if self
+                .settling
+                .same_revision(tx, &known, &location, &record, classes)?
+            {
                 self.tally.rescored.insert(known.id);
             }
         } else {
@@ -379,60 +399,37 @@ impl<'a> Pass<'a> {
     }
 
     /// Looks at the records that lost a file: those that no file holds are gone.
-    pub(super) fn finish(self, store: &mut Store) -> Result<(), StoreError> {
+    pub(super) fn finish(mut self, store: &mut Store, folder: &Folder) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
         if self.displaced.is_empty() {
             return Ok(());
         }
+        // Another file may lead now, which did not when it was read.
+        let mut leads = Vec::new();
+        for id in &self.displaced {
+            let lead = store.read(|tx| tx.locations_of(*id))?.into_iter().next();
+            leads.extend(
+                lead.filter(|lead| lead.missing_since.is_none())
+                    .map(|lead| lead.location),
+            );
+        }
+        let readings = leads
+            .into_iter()
+            .filter_map(|l| Some((l.clone(), read(folder, source, &l)?)))
+            .collect();
+        self.take_in(store, folder, readings)?;
         store.write(|tx| {
             for id in self.displaced {
-                let Some(known) = tx.record(id)? else {
-                    continue;
-                };
-                match tx.locations_of(id)?.first() {
-                    None => {
-                        tx.set_gone(id, Some(now))?;
-                        if let Some(item) = tx.item_of(id)? {
-                            tx.advance(&item, Cause::Gone, None, now)?;
-                        }
+                if tx.locations_of(id)?.is_empty() {
+                    tx.set_gone(id, Some(now))?;
+                    if let Some(item) = tx.item_of(id)? {
+                        tx.advance(&item, Cause::Gone, None, now)?;
                     }
-                    // Another file leads now; what it holds is taken in by the next pass.
-                    Some(lead) if lead.revision != Some(known.revision) => {
-                        tx.put_location(
-                            &source.name,
-                            &Found {
-                                stat: Vec::new(),
-                                ..lead.clone()
-                            },
-                        )?;
-                    }
-                    Some(_) => {}
                 }
             }
             Ok(())
         })
     }
-}
-
-fn store_found_again(
-    store: &mut Store,
-    source: &str,
-    found_again: Vec<Found>,
-) -> Result<(), StoreError> {
-    if found_again.is_empty() {
-        return Ok(());
-    }
-    store.write(|tx| {
-        found_again.into_iter().try_for_each(|found| {
-            tx.put_location(
-                source,
-                &Found {
-                    missing_since: None,
-                    ..found
-                },
-            )
-        })
-    })
 }
 
 /// Raises or ends a source's alarm, if that changes anything.

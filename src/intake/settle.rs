@@ -2,6 +2,7 @@
 //! decision written again.
 
 use crate::item::{Cause, Status, Verdict};
+use crate::record::location::Location;
 use crate::record::source::{Class, OnChange, Source};
 use crate::record::value::{Map, Value};
 use crate::record::{self, Record, shown};
@@ -82,7 +83,7 @@ impl Settling<'_> {
                 .into_iter()
                 .rfind(|d| d.verdict == Verdict::Approve);
             if let Some(approval) = approval {
-                tx.request_writes(&moved, &approval.id, "unpublish", false, self.now)?;
+                tx.request_writes(&moved, &approval.id, "unpublish", None, self.now)?;
             }
         }
         let Some(queue) = self.queue(&assessment) else {
@@ -104,6 +105,7 @@ impl Settling<'_> {
         &self,
         tx: &Tx<'_>,
         known: &Known,
+        location: &Location,
         record: &Record,
         classes: i64,
     ) -> Result<bool, StoreError> {
@@ -114,7 +116,7 @@ impl Settling<'_> {
             && known.identity == record.identity
             && known.gone_at.is_none();
         if same {
-            self.keep_decided(tx, known.id, record.published)?;
+            self.keep_decided(tx, known.id, location, record.published)?;
             return Ok(false);
         }
         tx.update_record(known.id, record, classes, self.now)?;
@@ -144,7 +146,7 @@ impl Settling<'_> {
             ..known.clone()
         };
         let rescored = self.score_again(tx, &known, &record.fields)?;
-        self.keep_decided(tx, known.id, record.published)?;
+        self.keep_decided(tx, known.id, location, record.published)?;
         Ok(rescored)
     }
 
@@ -171,7 +173,8 @@ impl Settling<'_> {
         };
         match (self.queue(&assessment), item.status) {
             (Some(queue), Status::Pending | Status::Held) => {
-                let mut place = self.place(queue, &subject, &assessment, item.arrived_at);
+                let since = tx.waiting_since(item.id)?.unwrap_or(item.arrived_at);
+                let mut place = self.place(queue, &subject, &assessment, since);
                 place.due_at = earlier(item.due_at, place.due_at);
                 tx.place_item(&item, &place, self.now)?;
             }
@@ -194,6 +197,7 @@ impl Settling<'_> {
         &self,
         tx: &Tx<'_>,
         record: i64,
+        location: &Location,
         published: bool,
     ) -> Result<(), StoreError> {
         let Some(item) = tx.item_of(record)?.filter(|item| item.status.is_decided()) else {
@@ -208,21 +212,22 @@ impl Settling<'_> {
             .source
             .wants_published(sets)
             .is_none_or(|wanted| wanted == published);
-        if carried || !self.source.write || tx.is_write_pending(item.id)? {
+        if carried || !self.source.write || tx.is_write_pending(item.id, location)? {
             return Ok(());
         }
         let limits = self.rules.desk.reassert;
-        let often =
-            |span, limit| Ok::<_, StoreError>(tx.reasserts(item.id, span, self.now)? >= limit);
+        let often = |span, limit| {
+            Ok::<_, StoreError>(tx.reasserts(item.id, location, span, self.now)? >= limit)
+        };
         if often(SignedDuration::from_mins(10), limits.per_10_minutes)?
             || often(SignedDuration::from_hours(24), limits.per_day)?
         {
             let error =
                 "upstream takes the decision back each time it is written; it is not written again";
-            tx.stop_reasserting(&item, error, self.now)?;
+            tx.stop_reasserting(&item, location, error, self.now)?;
             return tx.add_event(&item, "reassert_stopped", "copydesk", None, self.now);
         }
-        tx.reassert(&item, self.now)?;
+        tx.reassert(&item, location, self.now)?;
         tx.add_event(&item, "reasserted", "copydesk", None, self.now)
     }
 
@@ -258,8 +263,8 @@ impl Settling<'_> {
         Place {
             queue: &queue.name,
             rank: queue.rank(assessment.score.total, published),
-            due_at: queue.due.map(|span| from + span),
-            expires_at: queue.expire.map(|span| from + span),
+            due_at: queue.due.and_then(|span| from.checked_add(span).ok()),
+            expires_at: queue.expire.and_then(|span| from.checked_add(span).ok()),
         }
     }
 

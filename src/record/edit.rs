@@ -50,7 +50,7 @@ pub fn set(bytes: &[u8], key: &str, value: &Value) -> Result<Option<Edited>, Edi
     let Some(node) = find(&parts, key) else {
         let line = Line::new(&parts, key, value)?;
         let edited = splice(bytes, line.at..line.at, &line.text);
-        verify(bytes, &edited, key)?;
+        verify(bytes, &edited, key, Some(value))?;
         let undo = Undo {
             key: key.into(),
             before: None,
@@ -78,7 +78,7 @@ pub fn set(bytes: &[u8], key: &str, value: &Value) -> Result<Option<Edited>, Edi
     })?;
     let range = place(&parts, node);
     let edited = splice(bytes, range.clone(), &after);
-    verify(bytes, &edited, key)?;
+    verify(bytes, &edited, key, Some(value))?;
     let before = Some(parts.text[range].to_owned());
     Ok(Some(Edited {
         bytes: edited,
@@ -108,7 +108,7 @@ pub fn undo(bytes: &[u8], undo: &Undo) -> Result<Option<Edited>, EditError> {
         None => (line_around(&parts, &range), ""),
     };
     let edited = splice(bytes, range, text);
-    verify(bytes, &edited, &undo.key)?;
+    verify(bytes, &edited, &undo.key, None)?;
     Ok(Some(Edited {
         bytes: edited,
         undo: undo.clone(),
@@ -202,8 +202,8 @@ fn splice(bytes: &[u8], range: Range<usize>, text: &str) -> Vec<u8> {
 }
 
 /// Reads both versions and compares them: only `key` may differ, in one line, and no byte of the
-/// body.
-fn verify(before: &[u8], after: &[u8], key: &str) -> Result<(), EditError> {
+/// body, and it holds what was wanted.
+fn verify(before: &[u8], after: &[u8], key: &str, wanted: Option<&Value>) -> Result<(), EditError> {
     let unsafe_edit =
         || EditError::Refused(format!("setting `{key}` would change more than that key"));
     let (old, new) = (split(before)?, split(after).map_err(|_| unsafe_edit())?);
@@ -234,7 +234,9 @@ fn verify(before: &[u8], after: &[u8], key: &str) -> Result<(), EditError> {
         (0, 1) | (1, 0) => find(&old, key).is_none() || find(&new, key).is_none(),
         _ => false,
     };
-    if same_front && same_body && one_line {
+    let as_wanted =
+        wanted.is_none_or(|value| find(&new, key).and_then(Node::as_scalar) == Some(value));
+    if same_front && same_body && one_line && as_wanted {
         Ok(())
     } else {
         Err(unsafe_edit())
@@ -368,6 +370,16 @@ mod tests {
             let error = publish(file).unwrap_err();
             assert!(error.contains(reason), "{file:?}: {error}");
         }
+    }
+
+    #[test]
+    fn what_would_not_read_back_is_refused() {
+        let set = set(
+            b"---\nstatus: 'draft'\n---\n",
+            "title",
+            &Value::Text("a\u{2028}b".into()),
+        );
+        assert!(set.is_err(), "{set:?}");
     }
 
     #[test]

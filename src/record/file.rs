@@ -11,6 +11,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+/// How the names of our temporary files begin.
+const TEMPORARY: &str = ".copydesk-";
+
 /// The folder of a source, held open.
 #[derive(Debug)]
 pub struct Folder {
@@ -130,6 +133,35 @@ impl Folder {
         Err(ReadError::Changing)
     }
 
+    /// The state of a file, as it would be read now.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn stat(&self, location: &Location) -> Result<Stat, ReadError> {
+        let (folder, name) = self.parent(location)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(&folder, &name, flags, Mode::empty())?);
+        Ok(Stat::of(&file.metadata()?))
+    }
+
+    /// Whether this is the name of a file that a replacement makes and leaves only if it is cut short.
+    #[must_use]
+    pub fn is_temporary(name: &[u8]) -> bool {
+        let id = name
+            .strip_prefix(TEMPORARY.as_bytes())
+            .and_then(|rest| rest.strip_suffix(b".tmp"));
+        id.is_some_and(|id| uuid::Uuid::try_parse_ascii(id).is_ok())
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn remove(&self, location: &Location) -> Result<(), WriteError> {
+        let (folder, name) = self.parent(location)?;
+        Ok(rustix::fs::unlinkat(folder, name, AtFlags::empty())?)
+    }
+
     /// Replaces a file by `bytes`, if it still holds what hashes to `expected`: a temporary file in
     /// the same folder with the same mode and owner, synced, then renamed over it.
     ///
@@ -142,7 +174,7 @@ impl Folder {
         bytes: &[u8],
     ) -> Result<Stat, WriteError> {
         let (folder, name) = self.parent(location)?;
-        let temporary = format!(".copydesk-{}.tmp", uuid::Uuid::now_v7());
+        let temporary = format!("{TEMPORARY}{}.tmp", uuid::Uuid::now_v7());
         let written = self.replace_by(&folder, &name, &temporary, location, expected, bytes);
         if written.is_err() {
             let _ = rustix::fs::unlinkat(&folder, temporary.as_str(), AtFlags::empty());

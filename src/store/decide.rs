@@ -124,7 +124,7 @@ impl Tx<'_> {
             now,
         )?;
         if decision.writes && decision.verdict != Verdict::Hold {
-            self.request_writes(&moved, decision.id, decision.verdict.as_str(), false, now)?;
+            self.request_writes(&moved, decision.id, decision.verdict.as_str(), None, now)?;
         }
         Ok(Answer::Made(moved))
     }
@@ -164,17 +164,15 @@ impl Tx<'_> {
             status,
             version,
             held_until: held_until.filter(|_| status == Status::Held),
-            // What someone has taken up again is not closed again for its age.
-            expires_at: item
-                .expires_at
-                .filter(|at| status != Status::Pending || *at > now),
+            expires_at: self.expiry_after(item, cause, now)?,
             changed_after_approval: item.changed_after_approval && !decided,
             claimed_by: item.claimed_by.clone().filter(|_| status.is_open()),
             ..item.clone()
         };
         let sql = "UPDATE items SET status = ?2, version = ?3, held_until = ?4, changed_after_approval = ?5,
                    claimed_by = ?6, expires_at = ?7 WHERE id = ?1";
-        let until = micros(moved.held_until);
+        let (until, expires) = (micros(moved.held_until), micros(moved.expires_at));
+        let after_approval = moved.changed_after_approval;
         self.run(
             sql,
             (
@@ -182,13 +180,36 @@ impl Tx<'_> {
                 status.as_str(),
                 version,
                 until,
-                moved.changed_after_approval,
+                after_approval,
                 &moved.claimed_by,
-                micros(moved.expires_at),
+                expires,
             ),
         )?;
+        if matches!(
+            cause,
+            Cause::Approve | Cause::Reject | Cause::Reopen | Cause::Revised
+        ) {
+            self.supersede_writes(&moved, now)?;
+        }
         self.add_event(&moved, cause.as_str(), actor, detail, now)?;
         Ok(moved)
+    }
+
+    /// What someone takes up again waits as long as it waited before: it is not closed by the time
+    /// that it lay there.
+    fn expiry_after(
+        &self,
+        item: &Item,
+        cause: Cause,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        match item.expires_at {
+            Some(at) if at <= now && matches!(cause, Cause::Reopen | Cause::HoldOver) => {
+                let since = self.waiting_since(item.id)?.unwrap_or(item.arrived_at);
+                Ok(now.checked_add(at.duration_since(since)).ok())
+            }
+            expires_at => Ok(expires_at),
+        }
     }
 
     /// The decisions on an item, oldest first.
@@ -198,7 +219,7 @@ impl Tx<'_> {
     pub fn decisions(&self, item: i64) -> Result<Vec<Decided>, StoreError> {
         let sql =
             "SELECT id, kind, version, revision, actor, reason, note, until, at FROM decisions
-                   WHERE item = ?1 ORDER BY at, version, id";
+                   WHERE item = ?1 ORDER BY version, id";
         let rows = self.all(sql, [item], |row| {
             let kind: String = row.get(1)?;
             Ok((

@@ -315,6 +315,16 @@ impl Tx<'_> {
         })
     }
 
+    /// When an item last came to wait: opened, revised, back or taken up again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn waiting_since(&self, item: i64) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT at FROM events WHERE item = ?1 AND kind IN ('queued', 'revised', 'back', 'reopened', 'hold_over')
+                   ORDER BY id DESC LIMIT 1";
+        self.one(sql, [item], |row| Ok(row.get::<_, Micros>(0)?.0))
+    }
+
     /// Items whose time has come: held ones to be taken up again, pending ones to expire.
     ///
     /// # Errors

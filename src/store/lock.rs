@@ -4,6 +4,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Held while a pass runs; the system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -35,6 +36,23 @@ impl Lock {
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
         Ok(Self { _file: file })
+    }
+
+    /// Takes the lock like [`take`](Self::take), but waits two seconds: a pass or a deciding command
+    /// lets go in a moment, a service does not.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn wait(path: &Path) -> Result<Self, LockError> {
+        let give_up = Instant::now() + Duration::from_secs(2);
+        loop {
+            match Self::take(path) {
+                Err(LockError::Held(_)) if Instant::now() < give_up => {
+                    std::thread::sleep(Duration::from_millis(20))
+                }
+                taken => return taken,
+            }
+        }
     }
 }
 

@@ -344,8 +344,8 @@ impl Tx<'_> {
                        broken_line, broken_column, broken_reason, broken_since)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                    ON CONFLICT (source, path) DO UPDATE SET record = excluded.record, revision = excluded.revision,
-                       raw = excluded.raw, stat = excluded.stat, missing_since = excluded.missing_since,
-                       broken_line = excluded.broken_line, broken_column = excluded.broken_column,
+                       raw = excluded.raw, stat = excluded.stat, first_seen = excluded.first_seen,
+                       missing_since = excluded.missing_since, broken_line = excluded.broken_line, broken_column = excluded.broken_column,
                        broken_reason = excluded.broken_reason, broken_since = excluded.broken_since";
         let broken = found.broken.as_ref();
         let values = (
@@ -460,6 +460,18 @@ impl Tx<'_> {
                    ORDER BY r.id LIMIT ?4";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.all(sql, (rules, Micros(now), after, limit), |row| row.get(0))
+    }
+
+    /// Has a record assessed again as soon as the rules name its source, even if they are the same.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn make_stale(&self, record: i64) -> Result<(), StoreError> {
+        self.run(
+            "UPDATE assessments SET rules = ?2 WHERE record = ?1",
+            (record, Hash([0; 32])),
+        )
+        .map(drop)
     }
 
     /// The name of every source that has records.

@@ -51,17 +51,30 @@ pub struct Stuck {
 }
 
 impl Tx<'_> {
-    /// Asks for a decision to be written into every file that holds the item's revision. What was
-    /// still to be written there is superseded.
+    /// Gives up what was still to be written for an item that has moved on, wherever its files are;
+    /// all but taking back what must not stay published.
     ///
     /// # Errors
     /// [`StoreError`], as all methods here.
+    pub fn supersede_writes(&self, item: &Item, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE write_backs SET status = 'superseded', closed_at = ?2
+                   WHERE item = ?1 AND status = 'pending' AND (verb <> 'unpublish' OR ?3)";
+        self.run(sql, (item.id, Micros(now), item.status.is_decided()))
+            .map(drop)
+    }
+
+    /// Asks for a decision to be written into every file that holds the item's revision, or, to
+    /// write it again, into the one that does not carry it. What was still to be written there is
+    /// superseded.
+    ///
+    /// # Errors
+    /// [`StoreError`].
     pub fn request_writes(
         &self,
         item: &Item,
         decision: &str,
         verb: &str,
-        reassert: bool,
+        again: Option<&Location>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let Some(record) = self.record(item.record)? else {
@@ -72,7 +85,8 @@ impl Tx<'_> {
         for found in files {
             // A file that has moved away is not waited for; the only one is.
             let away = found.missing_since.is_some() && !all_missing;
-            if found.revision != Some(item.revision) || away {
+            let other = again.is_some_and(|again| *again != found.location);
+            if found.revision != Some(item.revision) || away || other {
                 continue;
             }
             let path = found.location.as_str();
@@ -89,7 +103,7 @@ impl Tx<'_> {
                     &record.source,
                     path,
                     verb,
-                    reassert,
+                    again.is_some(),
                     Micros(now),
                 ),
             )?;
@@ -97,46 +111,58 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Asks for the standing decision on an item to be written again.
+    /// Asks for the standing decision on an item to be written into a file again.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn reassert(&self, item: &Item, now: Timestamp) -> Result<(), StoreError> {
+    pub fn reassert(
+        &self,
+        item: &Item,
+        location: &Location,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let last =
             "SELECT id, kind FROM decisions WHERE item = ?1 AND kind IN ('approve', 'reject')
-                    ORDER BY at DESC, version DESC LIMIT 1";
+                    ORDER BY version DESC LIMIT 1";
         let decision = self.one(last, [item.id], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
         })?;
         match decision {
-            Some((id, verb)) => self.request_writes(item, &id, &verb, true, now),
+            Some((id, verb)) => self.request_writes(item, &id, &verb, Some(location), now),
             None => Ok(()),
         }
     }
 
-    /// Whether something is still to be written into a file of the item.
+    /// Whether something is still to be written into this file of the item.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn is_write_pending(&self, item: i64) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM write_backs WHERE item = ?1 AND status = 'pending' LIMIT 1";
-        Ok(self.one(sql, [item], |_| Ok(()))?.is_some())
+    pub fn is_write_pending(&self, item: i64, location: &Location) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM write_backs WHERE item = ?1 AND path = ?2 AND status = 'pending' LIMIT 1";
+        Ok(self
+            .one(sql, (item, location.as_str()), |_| Ok(()))?
+            .is_some())
     }
 
-    /// How often the decision on an item was written again in the time before `now`.
+    /// How often the decision on an item was written into a file again in the time before `now`.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn reasserts(
         &self,
         item: i64,
+        location: &Location,
         within: SignedDuration,
         now: Timestamp,
     ) -> Result<u32, StoreError> {
         let sql = "SELECT count(*) FROM write_backs
-                   WHERE item = ?1 AND reassert = 1 AND status IN ('pending', 'done') AND created_at > ?2";
+                   WHERE item = ?1 AND path = ?2 AND reassert = 1 AND status IN ('pending', 'done') AND created_at > ?3";
         Ok(self
-            .one(sql, (item, Micros(now - within)), |row| row.get(0))?
+            .one(
+                sql,
+                (item, location.as_str(), Micros(now - within)),
+                |row| row.get(0),
+            )?
             .unwrap_or_default())
     }
 
@@ -147,13 +173,15 @@ impl Tx<'_> {
     pub fn stop_reasserting(
         &self,
         item: &Item,
+        location: &Location,
         error: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.reassert(item, now)?;
-        let sql = "UPDATE write_backs SET status = 'stopped', error = ?2, closed_at = ?3
-                   WHERE item = ?1 AND status = 'pending'";
-        self.run(sql, (item.id, error, Micros(now))).map(drop)
+        self.reassert(item, location, now)?;
+        let sql = "UPDATE write_backs SET status = 'stopped', error = ?3, closed_at = ?4
+                   WHERE item = ?1 AND path = ?2 AND status = 'pending'";
+        self.run(sql, (item.id, location.as_str(), error, Micros(now)))
+            .map(drop)
     }
 
     /// Write-backs whose time has come, oldest first.
@@ -175,8 +203,9 @@ impl Tx<'_> {
         })
     }
 
-    /// What our writes into a file have changed and not taken back: for each key, what stood there
-    /// before the first of them and what the last one wrote.
+    /// What our writes into a file have changed since the story's last revision, and not taken back:
+    /// for each key, what stood there before the first of them and what the last one wrote. A file
+    /// that was never written has moved here with what was written elsewhere.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -186,17 +215,27 @@ impl Tx<'_> {
         source: &str,
         location: &Location,
     ) -> Result<Vec<Undo>, StoreError> {
-        let sql = "SELECT verb, undo FROM write_backs
-                   WHERE item = ?1 AND source = ?2 AND path = ?3 AND status = 'done' AND undo IS NOT NULL ORDER BY id";
-        let rows = self.all(sql, (item, source, location.as_str()), |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        let sql = "SELECT w.path, w.verb, w.status, w.undo FROM write_backs w JOIN decisions d ON d.id = w.decision
+                   WHERE w.item = ?1 AND w.source = ?2 AND (w.status = 'done' OR w.undo IS NOT NULL)
+                   AND d.version >= (SELECT coalesce(max(version), 0) FROM events WHERE item = ?1 AND kind = 'revised')
+                   ORDER BY w.id";
+        let mut rows = self.all(sql, (item, source), |row| {
+            let (path, verb, status): (String, String, String) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok((path, verb, status, row.get::<_, Option<String>>(3)?))
         })?;
+        if rows.iter().any(|(path, ..)| path == location.as_str()) {
+            rows.retain(|(path, ..)| path == location.as_str());
+        }
         let mut changes: Vec<Undo> = Vec::new();
-        for (verb, undo) in rows {
+        for (_, verb, status, undo) in rows {
             if verb == "reopen" {
-                changes.clear();
+                if status == "done" {
+                    changes.clear();
+                }
                 continue;
             }
+            let Some(undo) = undo else { continue };
             let undo: Vec<Undo> =
                 serde_json::from_str(&undo).map_err(|error| StoreError::Odd(error.to_string()))?;
             for edit in undo {
@@ -213,7 +252,41 @@ impl Tx<'_> {
         Ok(changes)
     }
 
-    /// Closes a write-back.
+    /// Forgets what taking a rejection back would put into a file.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn forget_unpublishing(&self, record: i64, location: &Location) -> Result<(), StoreError> {
+        let sql = "UPDATE write_backs SET undo = NULL
+                   WHERE item = (SELECT id FROM items WHERE record = ?1) AND path = ?2
+                   AND verb = 'reject' AND status = 'done' AND undo IS NOT NULL";
+        self.run(sql, (record, location.as_str())).map(drop)
+    }
+
+    /// Notes what a write is about to change. Returns whether it is still wanted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn plan_write_back(&self, id: i64, undo: &[Undo]) -> Result<bool, StoreError> {
+        let undo =
+            serde_json::to_string(undo).map_err(|error| StoreError::Odd(error.to_string()))?;
+        Ok(self.run(
+            "UPDATE write_backs SET undo = ?2 WHERE id = ?1 AND status = 'pending'",
+            (id, undo),
+        )? == 1)
+    }
+
+    /// Notes that what was planned was not written.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn unplan_write_back(&self, id: i64) -> Result<(), StoreError> {
+        self.run("UPDATE write_backs SET undo = NULL WHERE id = ?1", [id])
+            .map(drop)
+    }
+
+    /// Closes a write-back. One that finds its file carrying the decision keeps what an earlier try
+    /// had planned: it was cut short after the file was written.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -228,7 +301,7 @@ impl Tx<'_> {
             End::Stale(why) => ("stale", None, Some(why)),
             End::Refused(why) => ("refused", None, Some(why)),
         };
-        let sql = "UPDATE write_backs SET status = ?2, undo = ?3, error = ?4, closed_at = ?5, tries = tries + 1
+        let sql = "UPDATE write_backs SET status = ?2, undo = CASE WHEN ?2 = 'done' THEN coalesce(?3, undo) END, error = ?4, closed_at = ?5, tries = tries + 1
                    WHERE id = ?1 AND status = 'pending'";
         self.run(sql, (id, status, undo, error, Micros(now)))
             .map(drop)

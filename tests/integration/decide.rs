@@ -579,3 +579,91 @@ fn what_is_taken_up_again_does_not_expire_at_once() {
     desk.later("24h").scan();
     assert_eq!(desk.status_of(id), "pending");
 }
+
+#[test]
+fn what_was_reopened_does_not_expire_again_at_once() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    desk.scan();
+    let id = desk.id("a.md");
+    desk.at("2026-04-01T10:00:00Z").scan();
+    assert_eq!(desk.status_of(id), "expired");
+    desk.run(&["reopen", &id.to_string()]).done();
+    desk.later("1h").scan();
+    assert_eq!(desk.status_of(id), "pending");
+    story.heat(7).write();
+    desk.later("1h").scan();
+    assert_eq!(
+        desk.status_of(id),
+        "pending",
+        "a new score does not close it"
+    );
+    desk.at("2026-05-02T10:00:00Z").scan();
+    assert_eq!(
+        desk.status_of(id),
+        "expired",
+        "30 days after it was reopened"
+    );
+}
+
+#[test]
+fn a_new_score_does_not_age_a_story_that_came_back() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    desk.scan();
+    let id = desk.id("a.md");
+    desk.run(&["reject", &id.to_string()]).done();
+    let story = story.title("News about it").write();
+    desk.at("2026-03-31T09:00:00Z").scan();
+    let due = text(&desk.item("a.md"), "due");
+    story.heat(7).write();
+    desk.at("2026-04-02T08:00:00Z").scan();
+    assert_eq!(text(&desk.item("a.md"), "due"), due);
+    assert_eq!(desk.status_of(id), "pending");
+}
+
+#[test]
+fn the_last_decision_stands_though_the_clock_was_set_back() {
+    let desk = Desk::new();
+    desk.story("a.md").write();
+    desk.scan();
+    let id = desk.id("a.md").to_string();
+    desk.approve("a.md").done();
+    desk.at("2026-03-01T09:00:00Z");
+    desk.run(&["reject", &id]).done();
+    desk.replace("a.md", "published: false", "published: true");
+    desk.later("1h").scan();
+    assert!(
+        desk.says("a.md", "published: false"),
+        "it was rejected last"
+    );
+}
+
+#[test]
+fn a_hold_beyond_all_time_is_refused() {
+    let desk = Desk::new();
+    desk.story("a.md").write();
+    desk.scan();
+    desk.run(&["hold", "1", "--until", "100000y"])
+        .used_wrongly();
+    let desk = Desk::new();
+    desk.story("a.md").write();
+    desk.at("9999-12-30T12:00:00Z").scan();
+    desk.run(&["hold", "1"]).done();
+}
+
+#[test]
+fn what_was_held_is_read_before_it_expires() {
+    let desk = Desk::new();
+    desk.story("a.md").write();
+    desk.scan();
+    desk.run(&["hold", "1", "--until", "35d"]).done();
+    desk.at("2026-04-07T09:00:00Z").scan();
+    assert_eq!(
+        desk.status_of(1),
+        "pending",
+        "someone wanted to see it then"
+    );
+    desk.at("2026-05-08T09:00:00Z").scan();
+    assert_eq!(desk.status_of(1), "expired");
+}

@@ -371,3 +371,39 @@ fn a_done_decision_says_so() {
         .done()
         .says(&["approved"]);
 }
+
+#[test]
+fn what_runs_at_the_same_time_waits_a_moment_for_its_turn() {
+    let desk = Desk::new();
+    for n in 0..5 {
+        desk.story(&format!("{n}.md")).write();
+    }
+    desk.scan();
+    let verbs: [&[&str]; 6] = [
+        &["scan"],
+        &["notify"],
+        &["approve", "1"],
+        &["scan"],
+        &["notify"],
+        &["approve", "2"],
+    ];
+    let running: Vec<_> = verbs
+        .iter()
+        .map(|args| {
+            desk.command(args)
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for (mut process, args) in running.into_iter().zip(verbs) {
+        assert!(process.wait().unwrap().success(), "{args:?}");
+    }
+    assert_eq!(
+        desk.mails().len(),
+        1,
+        "the second round of mails had nothing to tell"
+    );
+    assert!(desk.says("0.md", "published: true") && desk.says("1.md", "published: true"));
+}

@@ -339,3 +339,66 @@ fn a_source_without_its_folder_loses_nothing() {
     assert_eq!(desk.waiting(), ["a.md".to_owned()].into());
     desk.run(&["status"]).refused().says(&["news"]);
 }
+
+#[test]
+fn a_copy_on_an_older_path_does_not_lead() {
+    let desk = Desk::new();
+    desk.story("a.md").url("https://example.org/a").write();
+    desk.scan();
+    let story = desk.story("b.md").url("https://example.org/b").write();
+    desk.later("1h").scan();
+    let before = desk.item("b.md");
+    story.moved_to("a.md").title("Copied and changed").write();
+    desk.later("1h").scan();
+    assert_eq!(desk.item("b.md"), before, "the file seen first leads");
+}
+
+#[test]
+fn stories_that_change_and_swap_their_paths_are_taken_in_by_one_pass() {
+    let desk = Desk::new();
+    let a = desk.story("a.md").url("https://example.org/a").write();
+    let b = desk.story("b.md").url("https://example.org/b").write();
+    desk.scan();
+    b.moved_to("a.md").title("B, and new").write();
+    a.moved_to("b.md").title("A, and new").write();
+    assert_eq!(desk.later("1h").scan()["changed"], 2);
+    let stands = desk.dump();
+    desk.scan();
+    assert_eq!(desk.dump(), stands, "a second pass changes nothing");
+    assert_eq!(desk.item("a.md")["title"], "B, and new");
+}
+
+#[test]
+fn the_file_that_is_left_leads_at_once() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").url("https://example.org/a").write();
+    desk.scan();
+    story.moved_to("b.md").title("The other").write();
+    desk.later("1h").scan();
+    desk.remove("a.md");
+    desk.later("1h").scan();
+    desk.later("1h").scan();
+    assert_eq!(desk.item("b.md")["title"], "The other");
+    let stands = desk.dump();
+    desk.scan();
+    assert_eq!(desk.dump(), stands, "a second pass changes nothing");
+}
+
+#[test]
+fn a_file_that_was_away_for_one_pass_leads_again() {
+    let desk = Desk::new();
+    let story = desk
+        .story("in/a.md")
+        .url("https://example.org/a")
+        .title("First")
+        .write();
+    desk.scan();
+    let twin = story.clone().moved_to("b.md").title("Second").write();
+    desk.later("1h").scan();
+    desk.rename("in", ".away");
+    twin.title("Third").write();
+    desk.later("1h").scan();
+    desk.rename(".away", "in");
+    desk.scan();
+    assert_eq!(desk.item("in/a.md")["title"], "First");
+}

@@ -477,3 +477,55 @@ fn volatile_text_is_kept_nowhere() {
         }
     }
 }
+
+#[test]
+fn a_source_that_is_named_again_has_its_items_back() {
+    let desk = Desk::new();
+    desk.story("a.md").write();
+    desk.scan();
+    let before = desk.item("a.md");
+    let named = std::fs::read_to_string(desk.path("rules/sources.yaml")).unwrap();
+    let other = named
+        .replace("name: news", "name: other")
+        .replace("../content", "../other");
+    std::fs::create_dir_all(desk.path("other")).unwrap();
+    desk.rules("sources.yaml", &other);
+    desk.later("1h").scan();
+    assert_eq!(desk.queue(), Vec::<Value>::new());
+    desk.rules("sources.yaml", &named);
+    desk.later("1h").scan();
+    assert_eq!(desk.item("a.md")["id"], before["id"]);
+}
+
+#[test]
+fn a_time_beyond_all_time_is_none() {
+    let desk = Desk::new().with_rules(
+        "queues.yaml",
+        "queues:\n  - {name: general, due: 100000y, expire: 100000y}\n",
+    );
+    desk.story("a.md").write();
+    assert_eq!(desk.scan()["queued"], 1);
+    assert_eq!(desk.item("a.md")["due"], Value::Null);
+}
+
+#[test]
+fn a_number_is_stored_as_it_was_read() {
+    let desk = Desk::new();
+    for (n, rating) in [
+        "90.42225290942383",
+        "42.215889504792884",
+        "19.243053591130522",
+    ]
+    .iter()
+    .enumerate()
+    {
+        desk.story(&format!("{n}.md"))
+            .line(&format!("rating: {rating}"))
+            .write();
+    }
+    desk.scan();
+    desk.run(&["approve", "1", "2", "3"]).done();
+    desk.change_source("volatile: [secured]", "volatile: [secured, category]");
+    assert_eq!(desk.later("1h").scan()["changed"], 0);
+    assert_eq!(desk.queue(), Vec::<Value>::new());
+}

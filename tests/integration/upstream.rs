@@ -131,3 +131,58 @@ fn a_source_may_unpublish_what_changed() {
     assert!(desk.says("a.md", "published: false"));
     assert_eq!(desk.item("a.md")["changed_after_approval"], true);
 }
+
+#[test]
+fn an_approval_that_was_never_written_does_not_reach_a_new_revision() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    desk.scan();
+    let id = desk.id("a.md");
+    desk.remove("a.md");
+    desk.run(&["approve", &id.to_string()]);
+    story.title("Another story altogether").write();
+    desk.later("10m").scan();
+    desk.later("2h").scan();
+    assert!(
+        desk.says("a.md", "published: false"),
+        "nobody approved this"
+    );
+    assert_eq!(desk.status_of(id), "pending");
+}
+
+#[test]
+fn taking_back_a_decision_leaves_what_upstream_wrote_with_the_revision() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    desk.scan();
+    let id = desk.id("a.md").to_string();
+    desk.approve("a.md").done();
+    story.title("Newer").published(true).write();
+    desk.later("1h").scan();
+    desk.run(&["approve", &id]).done();
+    desk.run(&["reopen", &id]).done();
+    assert!(
+        desk.says("a.md", "published: true"),
+        "no write of ours stands in the new file"
+    );
+}
+
+#[test]
+fn taking_back_a_rejection_never_publishes_what_upstream_unpublished() {
+    let desk = Desk::new().with_rules(
+        "queues.yaml",
+        "queues:\n  - {name: audit, takes: all, due: 3d}\n",
+    );
+    let story = desk.story("a.md").published(true).write();
+    desk.scan();
+    let id = desk.id("a.md").to_string();
+    desk.run(&["reject", &id]).done();
+    assert!(desk.says("a.md", "published: false"));
+    story.published(false).secured("bmV3ZXI=").write();
+    desk.later("1h").scan();
+    desk.run(&["reopen", &id]).done();
+    assert!(
+        desk.says("a.md", "published: false"),
+        "upstream says so by itself"
+    );
+}

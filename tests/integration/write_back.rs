@@ -233,3 +233,80 @@ fn a_file_that_is_away_is_written_when_it_is_back() {
     desk.later("2h").scan();
     assert_published(&before, &desk.read("a.md"));
 }
+
+#[test]
+fn a_decision_overtaken_while_its_file_was_gone_is_never_written() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    desk.scan();
+    let id = desk.id("a.md").to_string();
+    desk.remove("a.md");
+    desk.run(&["approve", &id]);
+    desk.later("10m").scan();
+    desk.later("10m").scan();
+    desk.run(&["reject", &id]);
+    let before = story.write().bytes();
+    desk.later("3h").scan();
+    desk.later("3h").scan();
+    assert_eq!(desk.read("a.md"), before, "it was rejected last");
+}
+
+#[test]
+fn a_decision_follows_a_file_that_moved_before_it_was_written() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    desk.scan();
+    let id = desk.id("a.md").to_string();
+    desk.remove("a.md");
+    desk.run(&["approve", &id]);
+    let before = story.moved_to("b.md").write().bytes();
+    desk.later("10m").scan();
+    assert_published(&before, &desk.read("b.md"));
+    assert_eq!(desk.problems(), Vec::<serde_json::Value>::new());
+}
+
+#[test]
+fn a_decision_is_taken_back_where_its_file_has_moved() {
+    let desk = Desk::new();
+    let before = desk.story("a.md").write().bytes();
+    desk.scan();
+    let id = desk.id("a.md").to_string();
+    desk.approve("a.md").done();
+    desk.rename("a.md", "b.md");
+    desk.later("1h").scan();
+    desk.run(&["reopen", &id]).done();
+    assert_eq!(desk.read("b.md"), before);
+}
+
+#[test]
+fn a_write_that_was_cut_short_before_it_was_noted_can_be_taken_back() {
+    let desk = Desk::new();
+    let before = desk.story("a.md").write().bytes();
+    desk.scan();
+    let id = desk.id("a.md").to_string();
+    desk.approve("a.md").done();
+    let database = rusqlite::Connection::open(desk.path("state/copydesk.db")).unwrap();
+    database
+        .execute(
+            "UPDATE write_backs SET status = 'pending', closed_at = NULL",
+            [],
+        )
+        .unwrap();
+    desk.later("1m").scan();
+    desk.run(&["reopen", &id]).done();
+    assert_eq!(desk.read("a.md"), before);
+}
+
+#[test]
+fn what_a_write_cut_short_has_left_is_removed() {
+    let desk = Desk::new();
+    desk.story("in/a.md").write();
+    let left = "in/.copydesk-019a2064-0f61-76a3-9ca2-b55aab45ad5f.tmp";
+    desk.write(left, "half");
+    desk.write("in/.copydesk-notes.tmp", "somebody's");
+    desk.run(&["scan", "--dry-run"]).done();
+    assert!(desk.content(left).exists(), "a dry run removes nothing");
+    desk.scan();
+    assert!(!desk.content(left).exists());
+    assert!(desk.content("in/.copydesk-notes.tmp").exists());
+}
