@@ -1,7 +1,11 @@
 //! Deployment: what operators set by flags and environment, and nothing that editors decide.
 
 use clap::Args;
+use lettre::message::Mailbox;
+use std::convert::Infallible;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Where the two folders are.
 #[derive(Args, Clone, Debug)]
@@ -43,5 +47,89 @@ impl Folders {
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.state.join("lock")
+    }
+}
+
+/// How mails go out. Without an SMTP server they land as files.
+#[derive(Args, Clone, Debug)]
+pub struct Mail {
+    /// The address that mails come from; with an SMTP server it must be given
+    #[arg(long = "mail-from", value_name = "ADDRESS", env = "COPYDESK_MAIL_FROM")]
+    pub from: Option<Mailbox>,
+    /// The SMTP server: smtps://USER:PASSWORD@HOST, or smtp://… for STARTTLS. Better set in the
+    /// environment or in a file: whoever is on this machine sees the arguments of a command
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "COPYDESK_SMTP_URL",
+        hide_env_values = true
+    )]
+    smtp_url: Option<Secret>,
+    /// A file that holds the URL of the SMTP server
+    #[arg(long, value_name = "FILE", env = "COPYDESK_SMTP_URL_FILE")]
+    smtp_url_file: Option<PathBuf>,
+    /// A file of certificates (PEM) that are trusted besides the system's
+    #[arg(long, value_name = "FILE", env = "COPYDESK_SMTP_CA")]
+    pub smtp_ca: Option<PathBuf>,
+}
+
+impl Mail {
+    /// The URL of the SMTP server, if one is set. An empty one is none.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn smtp_url(&self) -> Result<Option<Secret>, String> {
+        let given = self.smtp_url.as_ref().filter(|url| !url.0.is_empty());
+        match (given, &self.smtp_url_file) {
+            (Some(_), Some(_)) => Err(
+                "the SMTP server is set twice: by COPYDESK_SMTP_URL and by COPYDESK_SMTP_URL_FILE"
+                    .into(),
+            ),
+            (Some(url), None) => Ok(Some(url.clone())),
+            (None, Some(file)) => match std::fs::read_to_string(file) {
+                Ok(text) if text.trim().is_empty() => Err(format!(
+                    "`{}` holds no URL of an SMTP server",
+                    file.display()
+                )),
+                Ok(text) => Ok(Some(Secret(text.trim().to_owned()))),
+                Err(error) => Err(format!(
+                    "the URL of the SMTP server cannot be read from `{}`: {error}",
+                    file.display()
+                )),
+            },
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// A text that is never shown: no `Display`, and a `Debug` that hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
     }
 }

@@ -3,20 +3,44 @@
 //! What to send is decided purely (`digest::due`) from what waits, what she was told and the time.
 //! A mail is a row first, with its bytes and its Message-ID fixed; it is sent from the row, and
 //! counts as told only when it was sent. Without an SMTP server a mail lands as an `.eml` file.
+//!
+//! Before a mail goes to a server its row is claimed, so that two processes do not send it at once.
+//! What is refused for the moment waits, longer each time; what is refused for good is given up and
+//! shown by `status`. When the answer to a whole mail is lost, it is sent once more, with the same
+//! Message-ID, and never a third time.
 
 pub mod digest;
+pub mod smtp;
 
+use crate::config;
 use crate::notify::digest::{Due, Waiting};
+use crate::notify::smtp::{Failure, Session, SmtpSettings};
 use crate::record::value::Map;
 use crate::rules::assess::Hit;
 use crate::rules::{Reviewer, RuleSet};
-use crate::store::mails::NewMail;
+use crate::store::mails::{Claim, DueMail, NewMail};
 use crate::store::{Store, StoreError, Tx};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use lettre::Address;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// After this long a mail that is being sent is taken to be left behind by a process that died;
+/// the longest waits for a server's replies are below it.
+const ABANDONED: SignedDuration = SignedDuration::from_mins(20);
+/// How long a mail waits whose answer was lost.
+const AFTER_LOST_ANSWER: SignedDuration = SignedDuration::from_mins(15);
+/// The first wait after a refusal that may pass, doubled each time up to the longest, in seconds.
+const FIRST_WAIT: i64 = 300;
+const LONGEST_WAIT: i64 = 4_000;
+/// How long a mail is tried.
+const GIVEN_UP: SignedDuration = SignedDuration::from_hours(5 * 24);
+/// So many mails to one address given up within a day, and it is left alone for the rest of it.
+const REFUSALS: i64 = 3;
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// A digest that is owed to a reviewer.
 #[derive(Debug)]
@@ -34,10 +58,34 @@ pub struct Owed<'r> {
 /// How one round of sending went.
 #[derive(Debug, Default)]
 pub struct Sent {
-    /// Addresses of the mails that were sent, and where they went.
-    pub sent: Vec<(String, PathBuf)>,
+    /// The mails that were sent.
+    pub sent: Vec<Delivered>,
     /// Addresses of those that were not, and why.
     pub failed: Vec<(String, String)>,
+    /// Addresses of those that wait, and when they may be tried next.
+    pub waiting: Vec<(String, Timestamp)>,
+}
+
+/// A mail that was sent.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// To whom.
+    pub to: String,
+    /// What the server said, or where the file is.
+    pub answer: String,
+    /// The file, if it landed as one.
+    pub file: Option<PathBuf>,
+}
+
+impl Sent {
+    fn failed(&mut self, to: &str, why: String) {
+        self.failed.retain(|(failed, _)| failed != to);
+        self.failed.push((to.to_owned(), why));
+    }
+
+    fn has_failed(&self, to: &str) -> bool {
+        self.failed.iter().any(|(failed, _)| failed == to)
+    }
 }
 
 /// What is owed to whom now, the schedule aside.
@@ -102,25 +150,32 @@ pub fn tick(
     outbox: &Outbox,
     now: Timestamp,
 ) -> Result<Sent, NotifyError> {
+    let started = Instant::now();
+    let clock = || now + started.elapsed();
     let mut sent = Sent::default();
-    deliver(store, outbox, &mut sent, now)?;
+    store.write(|tx| look_after_abandoned(tx, now))?;
+    let reached = deliver(store, outbox, &mut sent, &clock)?;
     // What is owed is seen and stored in one transaction, so that two processes do not tell twice.
     store.write(|tx| {
-        let waits = tx.queued_mails()?;
+        let unsent = tx.unsent_mails()?;
         for owed in owed_in(tx, rules, now)? {
-            if waits
-                .iter()
-                .any(|mail| mail.recipient == owed.reviewer.email)
-            {
+            let to = &owed.reviewer.email;
+            if sent.has_failed(to) || unsent.iter().any(|(waits, _)| waits == to) {
                 continue;
             }
-            let domain = outbox.from.email.domain();
-            let message_id = format!("<digest-{}@{domain}>", uuid::Uuid::now_v7());
+            if tx.failed_mails(to, now - DAY)? >= REFUSALS {
+                let why = format!(
+                    "{REFUSALS} mails to it were given up within a day; see `copydesk mails`"
+                );
+                sent.failed(to, why);
+                continue;
+            }
+            let message_id = message_id("digest", &outbox.from);
             let message = message(&outbox.from, &owed, &message_id, now)?;
             let mail = NewMail {
                 message_id: &message_id,
                 kind: "digest",
-                recipient: &owed.reviewer.email,
+                recipient: to,
                 reason: &owed.due.reason.to_string(),
                 subject: &owed.subject,
                 bytes: &message.formatted(),
@@ -130,11 +185,55 @@ pub fn tick(
         }
         Ok::<_, NotifyError>(())
     })?;
-    deliver(store, outbox, &mut sent, now)?;
+    if reached {
+        deliver(store, outbox, &mut sent, &clock)?;
+    }
+    let unsent = store.read(|tx| tx.unsent_mails())?;
+    sent.waiting = unsent
+        .into_iter()
+        .filter(|(to, _)| !sent.has_failed(to))
+        .collect();
     let counts =
         serde_json::json!({"sent": sent.sent.len(), "failed": sent.failed.len()}).to_string();
     store.write(|tx| tx.note_run("notify", rules.hash, &counts, now))?;
     Ok(sent)
+}
+
+/// Sends a short mail at once, stored nowhere, to see whether mail goes out.
+///
+/// # Errors
+/// Why it was not sent.
+pub fn test(outbox: &Outbox, to: &Address, now: Timestamp) -> Result<Delivered, NotifyError> {
+    let failed = |error: &dyn std::fmt::Display| NotifyError::Test(error.to_string());
+    let message = Message::builder()
+        .from(outbox.from.clone())
+        .to(Mailbox::new(None, to.clone()))
+        .subject("copydesk: a test")
+        .date(now.into())
+        .message_id(Some(message_id("test", &outbox.from)))
+        .header(AutoSubmitted)
+        .header(ContentType::TEXT_PLAIN)
+        .body(
+            "This mail was asked for by `copydesk notify --test`. Mail from copydesk arrives.\n"
+                .to_owned(),
+        )
+        .map_err(|error| failed(&error))?;
+    let bytes = message.formatted();
+    let (answer, file) = match &outbox.way {
+        Way::Folder(folder) => {
+            let path = land(folder, "test", to.as_ref(), &bytes).map_err(|error| failed(&error))?;
+            (written(&path), Some(path))
+        }
+        Way::Smtp(settings) => {
+            let mut session = Session::open(settings).map_err(|error| failed(&error))?;
+            let answer = session.send(&outbox.from.email, to, &bytes);
+            let answer = answer.map_err(|error| failed(&error))?;
+            session.close();
+            (answer, None)
+        }
+    };
+    let to = to.to_string();
+    Ok(Delivered { to, answer, file })
 }
 
 /// Where mails go, and from whom they come.
@@ -142,41 +241,215 @@ pub fn tick(
 pub struct Outbox {
     /// The sender.
     pub from: Mailbox,
-    /// The folder that they land in as `.eml` files.
-    pub folder: PathBuf,
+    /// How they go.
+    pub way: Way,
 }
 
-/// Sends every mail that waits, oldest first.
-fn deliver(
-    store: &mut Store,
-    outbox: &Outbox,
-    sent: &mut Sent,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    for mail in store.read(|tx| tx.queued_mails())? {
-        match land(&outbox.folder, mail.id, &mail.recipient, &mail.bytes) {
-            Ok(path) => {
-                let answer = format!("written to {}", path.display());
-                store.write(|tx| tx.mail_sent(mail.id, &answer, now))?;
-                sent.sent.push((mail.recipient, path));
-            }
-            Err(error) => {
-                let answer = format!(
-                    "it cannot be written to {}: {error}",
-                    outbox.folder.display()
-                );
-                store.write(|tx| tx.mail_failed(mail.id, &answer))?;
-                sent.failed.retain(|(to, _)| *to != mail.recipient);
-                sent.failed.push((mail.recipient, answer));
-            }
-        }
+/// How mails go out.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// They land in this folder as `.eml` files.
+    Folder(PathBuf),
+    /// An SMTP server takes them.
+    Smtp(SmtpSettings),
+}
+
+impl Outbox {
+    /// What the settings say; without an SMTP server mails land in `folder`.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn new(mail: &config::Mail, folder: PathBuf) -> Result<Self, String> {
+        let Some(url) = mail.smtp_url()? else {
+            let local =
+                || Address::new("copydesk", "localhost").map(|local| Mailbox::new(None, local));
+            let from = mail.from.clone().map_or_else(local, Ok);
+            let from = from.map_err(|error| error.to_string())?;
+            return Ok(Self {
+                from,
+                way: Way::Folder(folder),
+            });
+        };
+        let Some(from) = mail.from.clone() else {
+            return Err("an SMTP server is set, and COPYDESK_MAIL_FROM (--mail-from) does not say from whom mails come".into());
+        };
+        let settings = SmtpSettings::new(&url, mail.smtp_ca.as_deref())?;
+        Ok(Self {
+            from,
+            way: Way::Smtp(settings),
+        })
+    }
+}
+
+/// Mails whose process died while it sent them: they may have arrived.
+fn look_after_abandoned(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
+    for claim in tx.abandoned_mails(now - ABANDONED)? {
+        let answer = "copydesk was stopped while it was sent";
+        tx.mail_uncertain(claim, answer, now + AFTER_LOST_ANSWER)?;
     }
     Ok(())
 }
 
+/// Sends every mail that is due, oldest first; `false` when the server is to be left alone.
+fn deliver(
+    store: &mut Store,
+    outbox: &Outbox,
+    sent: &mut Sent,
+    clock: &impl Fn() -> Timestamp,
+) -> Result<bool, StoreError> {
+    let due = store.read(|tx| tx.due_mails(clock()))?;
+    match &outbox.way {
+        Way::Folder(folder) => {
+            for mail in due {
+                let landed = store.write(|tx| land_row(tx, folder, &mail, clock()))?;
+                match landed {
+                    Some(Ok(delivered)) => sent.sent.push(delivered),
+                    Some(Err(why)) => sent.failed(&mail.recipient, why),
+                    None => {}
+                }
+            }
+            Ok(true)
+        }
+        Way::Smtp(settings) => transmit(store, (&outbox.from.email, settings), due, sent, clock),
+    }
+}
+
+/// Claims a mail, writes it and notes it in one transaction: nothing is left half done, and writing
+/// it again would write the same file.
+fn land_row(
+    tx: &Tx<'_>,
+    folder: &Path,
+    mail: &DueMail,
+    now: Timestamp,
+) -> Result<Option<Result<Delivered, String>>, StoreError> {
+    let Some(claim) = tx.claim_mail(mail.id, now)? else {
+        return Ok(None);
+    };
+    Ok(Some(
+        match land(
+            folder,
+            &format!("{:06}", mail.id),
+            &mail.recipient,
+            &mail.bytes,
+        ) {
+            Ok(path) => {
+                let answer = written(&path);
+                tx.mail_sent(claim, &answer, now)?;
+                Ok(Delivered {
+                    to: mail.recipient.clone(),
+                    answer,
+                    file: Some(path),
+                })
+            }
+            Err(error) => {
+                let answer = format!("it cannot be written to {}: {error}", folder.display());
+                tx.mail_deferred(claim, &answer, now, Timestamp::MIN)?;
+                Err(answer)
+            }
+        },
+    ))
+}
+
+/// Sends mails over one connection, or a new one after each failure.
+fn transmit(
+    store: &mut Store,
+    (from, settings): (&Address, &SmtpSettings),
+    due: Vec<DueMail>,
+    sent: &mut Sent,
+    clock: &impl Fn() -> Timestamp,
+) -> Result<bool, StoreError> {
+    let mut session = None;
+    for mail in due {
+        let mut open = match session.take().map_or_else(|| Session::open(settings), Ok) {
+            Ok(open) => open,
+            Err(failure) => {
+                pause(store, &mail, &failure, sent, clock())?;
+                return Ok(false);
+            }
+        };
+        let Some(claim) = store.write(|tx| tx.claim_mail(mail.id, clock()))? else {
+            session = Some(open);
+            continue;
+        };
+        let answer = match mail.recipient.parse() {
+            Ok(to) => open.send(from, &to, &mail.bytes),
+            Err(error) => Err(Failure::Rejected {
+                code: 553,
+                text: format!("{error}"),
+            }),
+        };
+        match answer {
+            Ok(answer) => {
+                store.write(|tx| tx.mail_sent(claim, &answer, clock()))?;
+                tracing::info!(mail.id, "Sent mail {}", mail.id);
+                sent.sent.push(Delivered {
+                    to: mail.recipient,
+                    answer,
+                    file: None,
+                });
+                session = Some(open);
+            }
+            Err(failure) => {
+                let now = clock();
+                store.write(|tx| note_failure(tx, claim, &failure, now))?;
+                tracing::warn!(mail.id, "Mail {} is not sent: {failure}", mail.id);
+                sent.failed(&mail.recipient, failure.to_string());
+                if failure.is_about_relay() {
+                    pause(store, &mail, &failure, sent, now)?;
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    if let Some(session) = session {
+        session.close();
+    }
+    Ok(true)
+}
+
+/// Puts off every mail: none would fare better than this one.
+fn pause(
+    store: &mut Store,
+    mail: &DueMail,
+    failure: &Failure,
+    sent: &mut Sent,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let next = now + wait(mail.tries + 1, mail.id);
+    store.write(|tx| tx.mails_paused(&failure.to_string(), next, now - GIVEN_UP))?;
+    tracing::warn!("The SMTP server takes no mail: {failure}");
+    sent.failed(&mail.recipient, failure.to_string());
+    Ok(())
+}
+
+fn note_failure(
+    tx: &Tx<'_>,
+    claim: Claim,
+    failure: &Failure,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let answer = failure.to_string();
+    match failure {
+        Failure::Rejected { .. } => tx.mail_failed(claim, &answer),
+        Failure::Deferred { .. } => {
+            let next = now + wait(claim.tries, claim.id);
+            tx.mail_deferred(claim, &answer, next, now - GIVEN_UP)
+        }
+        Failure::Uncertain { .. } => tx.mail_uncertain(claim, &answer, now + AFTER_LOST_ANSWER),
+    }
+}
+
+/// How long a mail waits after this many tries: doubled each time, and a tenth more or less, so
+/// that mails refused together do not come back together.
+fn wait(tries: i64, id: i64) -> SignedDuration {
+    let doubled = FIRST_WAIT << (tries - 1).clamp(0, 4);
+    let per_mille = 900 + (id.wrapping_mul(7_919) + tries * 104_729).rem_euclid(201);
+    SignedDuration::from_secs(doubled.min(LONGEST_WAIT) * per_mille / 1_000)
+}
+
 /// Writes a mail as a file whose name follows from its row, so that writing it twice is writing it
 /// once.
-fn land(folder: &Path, id: i64, recipient: &str, bytes: &[u8]) -> std::io::Result<PathBuf> {
+fn land(folder: &Path, name: &str, recipient: &str, bytes: &[u8]) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let safe = |c: char| {
         if c.is_ascii_alphanumeric() || "@.-_+".contains(c) {
@@ -186,7 +459,7 @@ fn land(folder: &Path, id: i64, recipient: &str, bytes: &[u8]) -> std::io::Resul
         }
     };
     let path = folder.join(format!(
-        "{id:06}-{}.eml",
+        "{name}-{}.eml",
         recipient.chars().map(safe).collect::<String>()
     ));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -195,6 +468,14 @@ fn land(folder: &Path, id: i64, recipient: &str, bytes: &[u8]) -> std::io::Resul
     file.persist(&path).map_err(|error| error.error)?;
     std::fs::File::open(folder)?.sync_all()?;
     Ok(path)
+}
+
+fn written(path: &Path) -> String {
+    format!("written to {}", path.display())
+}
+
+fn message_id(kind: &str, from: &Mailbox) -> String {
+    format!("<{kind}-{}@{}>", uuid::Uuid::now_v7(), from.email.domain())
 }
 
 fn message(
@@ -307,7 +588,38 @@ pub enum NotifyError {
     /// A mail could not be put together.
     #[error("the mail to {0} could not be written: {1}")]
     Message(String, String),
+    /// A test mail was not sent.
+    #[error("the test mail is not sent: {0}")]
+    Test(String),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_waits_double_up_to_a_limit() {
+        let mut all = std::collections::BTreeSet::new();
+        for id in 1..500 {
+            for (tries, expected) in [
+                (1, 300),
+                (2, 600),
+                (3, 1_200),
+                (4, 2_400),
+                (5, 4_000),
+                (99, 4_000),
+            ] {
+                let waits = wait(tries, id).as_secs();
+                assert!(
+                    (waits - expected).abs() <= expected / 10,
+                    "try {tries}: {waits}"
+                );
+                all.insert(waits);
+            }
+        }
+        assert!(all.len() > 100, "no jitter");
+    }
 }

@@ -15,6 +15,7 @@ use crate::store::{Store, StoreError};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
+use std::collections::HashSet;
 
 /// An item as listings print it.
 #[derive(Clone, Debug, Serialize)]
@@ -379,9 +380,17 @@ pub fn status(
         }
         let mails = tx.mails(None)?;
         let count = |status: &str| mails.iter().filter(|mail| mail.status == status).count();
-        for mail in mails.iter().filter(|mail| mail.status != "sent") {
-            if let Some(answer) = &mail.answer {
-                problems.push(format!("the mail to {} is not sent: {answer}", mail.recipient));
+        // Newest first: what was sent since mends an older failure.
+        let mut reached = HashSet::new();
+        for mail in &mails {
+            let to = &mail.recipient;
+            match (mail.status.as_str(), &mail.answer) {
+                ("sent", _) => drop(reached.insert(to)),
+                ("failed", _) if reached.contains(to) => {}
+                ("uncertain", Some(answer)) => problems.push(format!("the mail to {to} may not have arrived: {answer}")),
+                ("failed", Some(answer)) => problems.push(format!("the mail to {to} is given up: {answer}")),
+                (_, Some(answer)) => problems.push(format!("the mail to {to} is not sent: {answer}")),
+                (_, None) => {}
             }
         }
         let broken = tx.broken()?.into_iter().filter_map(|(source, found)| {
@@ -399,7 +408,7 @@ pub fn status(
             sources,
             queues: queue_lines(tx, rules, now)?,
             broken: broken.collect(),
-            mail: MailLine { sent: count("sent"), queued: count("queued"), failed: count("failed") },
+            mail: MailLine { sent: count("sent"), queued: mails.len() - count("sent") - count("failed"), failed: count("failed") },
             rules: RulesLine {
                 loaded: rules.is_some(),
                 hash: rules.map(|rules| short(rules.hash)),

@@ -5,6 +5,7 @@ use super::{Desk, Exit};
 use crate::record::shown;
 use crate::schedule::rfc3339;
 use crate::store::StoreError;
+use crate::store::mails::Sent;
 use serde_json::json;
 
 #[derive(Debug, clap::Args)]
@@ -30,7 +31,8 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
                 json!({
                     "id": mail.id, "to": mail.recipient, "kind": mail.kind, "reason": mail.reason,
                     "subject": mail.subject, "status": mail.status, "at": rfc3339(mail.sent_at.unwrap_or(mail.created_at)),
-                    "answer": mail.answer, "items": items,
+                    "answer": mail.answer, "items": items, "tries": mail.tries,
+                    "next": waits(mail).then(|| rfc3339(mail.next_at)),
                 })
             })
             .collect();
@@ -55,4 +57,9 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         desk.screen.line("no mail was sent")?;
     }
     Ok(Exit::Done)
+}
+
+/// Whether it will be tried at a known time.
+fn waits(mail: &Sent) -> bool {
+    matches!(mail.status.as_str(), "queued" | "uncertain")
 }

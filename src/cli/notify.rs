@@ -1,12 +1,13 @@
 //! `copydesk notify`: what is owed to whom, and sending it.
 
 use super::screen::{FAINT, counted, styled};
-use super::{Desk, Exit};
+use super::{Desk, Exit, Usage};
+use crate::config::Mail;
 use crate::intake;
-use crate::notify::{self, Outbox};
+use crate::notify::{self, Delivered, Outbox};
 use crate::schedule::rfc3339;
 use crate::store::Store;
-use lettre::message::Mailbox;
+use lettre::Address;
 use serde_json::json;
 
 #[derive(Debug, clap::Args)]
@@ -14,17 +15,20 @@ pub(super) struct Args {
     /// Say what is owed to whom and why, and send nothing
     #[arg(long)]
     dry_run: bool,
-    /// The address that mails come from
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "COPYDESK_MAIL_FROM",
-        default_value = "copydesk@localhost"
-    )]
-    mail_from: Mailbox,
+    /// Send one short mail to this address now, and print what the server answers
+    #[arg(long, value_name = "EMAIL", conflicts_with = "dry_run")]
+    test: Option<Address>,
+    #[command(flatten)]
+    mail: Mail,
 }
 
 pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
+    if let Some(to) = &args.test {
+        let outbox = outbox(desk, args)?;
+        let delivered = notify::test(&outbox, to, desk.now)?;
+        print(desk, &[delivered])?;
+        return Ok(Exit::Done);
+    }
     let rules = desk.rules()?;
     for reviewer in rules
         .reviewers
@@ -69,27 +73,19 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Done);
     }
+    let outbox = outbox(desk, args)?;
     let mut store = Store::open(&desk.folders.database())?;
     intake::pass_time(&mut store, desk.now)?;
-    let outbox = Outbox {
-        from: args.mail_from.clone(),
-        folder: desk.folders.mail(),
-    };
     let sent = notify::tick(&mut store, &rules, &outbox, desk.now)?;
-    if desk.screen.is_json() {
-        let lines: Vec<_> = sent
-            .sent
-            .iter()
-            .map(|(to, path)| json!({"to": to, "file": path}))
-            .collect();
-        desk.screen.json(&lines)?;
-    } else {
-        for (to, path) in &sent.sent {
-            desk.screen.line(format!("{to}  {}", path.display()))?;
-        }
-        if sent.sent.is_empty() && sent.failed.is_empty() {
-            desk.screen.line("nothing is owed to anyone")?;
-        }
+    print(desk, &sent.sent)?;
+    let quiet = sent.sent.is_empty() && sent.failed.is_empty() && sent.waiting.is_empty();
+    if quiet && !desk.screen.is_json() {
+        desk.screen.line("nothing is owed to anyone")?;
+    }
+    for (to, next) in &sent.waiting {
+        let next = rfc3339(*next);
+        desk.screen
+            .complain(format!("a mail to {to} waits until {next}"))?;
     }
     for (to, why) in &sent.failed {
         desk.screen
@@ -100,4 +96,24 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     } else {
         Exit::Wrong
     })
+}
+
+fn outbox(desk: &Desk<'_>, args: &Args) -> Result<Outbox, Usage> {
+    Outbox::new(&args.mail, desk.folders.mail()).map_err(Usage)
+}
+
+fn print(desk: &mut Desk<'_>, delivered: &[Delivered]) -> anyhow::Result<()> {
+    if desk.screen.is_json() {
+        let lines: Vec<_> = delivered
+            .iter()
+            .map(|mail| json!({"to": mail.to, "file": mail.file, "answer": mail.answer}))
+            .collect();
+        return desk.screen.json(&lines);
+    }
+    for Delivered { to, answer, file } in delivered {
+        let file = file.as_ref().map(|file| file.display().to_string());
+        desk.screen
+            .line(format!("{to}  {}", file.as_ref().unwrap_or(answer)))?;
+    }
+    Ok(())
 }

@@ -22,15 +22,26 @@ pub struct NewMail<'a> {
     pub items: &'a [(i64, i64, bool)],
 }
 
-/// A mail that waits to be sent.
+/// A mail whose time to be sent has come.
 #[derive(Clone, Debug)]
-pub struct Queued {
+pub struct DueMail {
     /// Its number.
     pub id: i64,
     /// The reviewer's address.
     pub recipient: String,
     /// The whole message.
     pub bytes: Vec<u8>,
+    /// How often it was tried.
+    pub tries: i64,
+}
+
+/// A mail that a process has taken to send; it ends in what became of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// The mail.
+    pub id: i64,
+    /// The number of this try, from 1.
+    pub tries: i64,
 }
 
 /// A mail as a listing shows it.
@@ -46,8 +57,12 @@ pub struct Sent {
     pub reason: String,
     /// Its subject.
     pub subject: String,
-    /// `queued`, `sent` or `failed`.
+    /// `queued`, `sending`, `uncertain`, `sent` or `failed`.
     pub status: String,
+    /// How often it was tried.
+    pub tries: i64,
+    /// When it may be tried next.
+    pub next_at: Timestamp,
     /// When it was written.
     pub created_at: Timestamp,
     /// When it was sent.
@@ -73,8 +88,8 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`], as all methods here.
     pub fn queue_mail(&self, mail: &NewMail<'_>, now: Timestamp) -> Result<i64, StoreError> {
-        let sql = "INSERT INTO mails (message_id, kind, recipient, reason, subject, bytes, status, created_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?7) RETURNING id";
+        let sql = "INSERT INTO mails (message_id, kind, recipient, reason, subject, bytes, status, next_at, created_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?7, ?7) RETURNING id";
         let values = (
             mail.message_id,
             mail.kind,
@@ -93,40 +108,144 @@ impl Tx<'_> {
         Ok(id)
     }
 
-    /// Mails that wait to be sent, oldest first.
+    /// Mails that may be tried now, oldest first.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn queued_mails(&self) -> Result<Vec<Queued>, StoreError> {
-        let sql = "SELECT id, recipient, bytes FROM mails WHERE status = 'queued' ORDER BY id";
-        self.all(sql, [], |row| {
-            Ok(Queued {
+    pub fn due_mails(&self, now: Timestamp) -> Result<Vec<DueMail>, StoreError> {
+        let sql = "SELECT id, recipient, bytes, tries FROM mails
+                   WHERE status IN ('queued', 'uncertain') AND next_at <= ?1 ORDER BY id";
+        self.all(sql, [Micros(now)], |row| {
+            Ok(DueMail {
                 id: row.get(0)?,
                 recipient: row.get(1)?,
                 bytes: row.get(2)?,
+                tries: row.get(3)?,
             })
         })
     }
 
-    /// Notes that a mail was sent, and what was answered.
+    /// Mails that are neither sent nor given up: to whom, and when they may be tried next.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn mail_sent(&self, id: i64, answer: &str, now: Timestamp) -> Result<(), StoreError> {
-        let sql = "UPDATE mails SET status = 'sent', sent_at = ?2, answer = ?3 WHERE id = ?1 AND status = 'queued'";
-        self.run(sql, (id, Micros(now), answer)).map(drop)
+    pub fn unsent_mails(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        let sql = "SELECT recipient, next_at FROM mails
+                   WHERE status IN ('queued', 'sending', 'uncertain') ORDER BY id";
+        self.all(sql, [], |row| Ok((row.get(0)?, row.get::<_, Micros>(1)?.0)))
     }
 
-    /// Notes that a mail could not be sent this time; it waits.
+    /// How many mails to an address that were written since a moment are given up.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn mail_failed(&self, id: i64, answer: &str) -> Result<(), StoreError> {
-        self.run(
-            "UPDATE mails SET answer = ?2 WHERE id = ?1 AND status = 'queued'",
-            (id, answer),
-        )
-        .map(drop)
+    pub fn failed_mails(&self, to: &str, since: Timestamp) -> Result<i64, StoreError> {
+        let sql = "SELECT count(*) FROM mails WHERE recipient = ?1 AND status = 'failed' AND created_at > ?2";
+        let count = self.one(sql, (to, Micros(since)), |row| row.get(0))?;
+        Ok(count.unwrap_or_default())
+    }
+
+    /// Takes a mail to send it; `None` when another process has it, or had it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn claim_mail(&self, id: i64, now: Timestamp) -> Result<Option<Claim>, StoreError> {
+        let sql = "UPDATE mails SET status = 'sending', claimed_at = ?2, tries = tries + 1
+                   WHERE id = ?1 AND status IN ('queued', 'uncertain') AND next_at <= ?2 RETURNING tries";
+        let tries = self.one(sql, (id, Micros(now)), |row| row.get(0))?;
+        Ok(tries.map(|tries| Claim { id, tries }))
+    }
+
+    /// Notes that a mail was sent, and what was answered. This stands even if the claim was taken
+    /// for dead meanwhile: it is known now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn mail_sent(&self, claim: Claim, answer: &str, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE mails SET status = 'sent', sent_at = ?2, answer = ?3 WHERE id = ?1 AND status <> 'sent'";
+        self.run(sql, (claim.id, Micros(now), answer)).map(drop)
+    }
+
+    /// Notes that a mail is refused for good.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn mail_failed(&self, claim: Claim, answer: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE mails SET status = 'failed', answer = ?3
+                   WHERE id = ?1 AND status = 'sending' AND tries = ?2";
+        self.run(sql, (claim.id, claim.tries, answer)).map(drop)
+    }
+
+    /// Notes that a mail was not sent this time and waits until `next`; one that was written
+    /// before `give_up` is given up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn mail_deferred(
+        &self,
+        claim: Claim,
+        answer: &str,
+        next: Timestamp,
+        give_up: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE mails SET status = CASE WHEN created_at < ?5 THEN 'failed' ELSE 'queued' END,
+                          next_at = ?4, answer = ?3
+                   WHERE id = ?1 AND status = 'sending' AND tries = ?2";
+        let values = (claim.id, claim.tries, answer, Micros(next), Micros(give_up));
+        self.run(sql, values).map(drop)
+    }
+
+    /// Notes that nothing can be sent before `next`, and why: every mail waits till then; one that
+    /// was written before `give_up` is given up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn mails_paused(
+        &self,
+        answer: &str,
+        next: Timestamp,
+        give_up: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE mails SET status = CASE WHEN created_at < ?3 THEN 'failed' ELSE status END,
+                          tries = tries + 1, next_at = ?2, answer = ?1
+                   WHERE status IN ('queued', 'uncertain') AND next_at < ?2";
+        self.run(sql, (answer, Micros(next), Micros(give_up)))
+            .map(drop)
+    }
+
+    /// Notes that the answer to a mail was lost, so that it may have arrived: it is tried once more
+    /// at `next`, and not a third time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn mail_uncertain(
+        &self,
+        claim: Claim,
+        answer: &str,
+        next: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE mails SET status = CASE WHEN lost > 0 THEN 'failed' ELSE 'uncertain' END,
+                          lost = lost + 1, next_at = ?4, answer = ?3
+                   WHERE id = ?1 AND status = 'sending' AND tries = ?2";
+        self.run(sql, (claim.id, claim.tries, answer, Micros(next)))
+            .map(drop)
+    }
+
+    /// Mails whose sending began before a moment and never ended: their process died.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn abandoned_mails(&self, before: Timestamp) -> Result<Vec<Claim>, StoreError> {
+        let sql =
+            "SELECT id, tries FROM mails WHERE status = 'sending' AND claimed_at < ?1 ORDER BY id";
+        self.all(sql, [Micros(before)], |row| {
+            Ok(Claim {
+                id: row.get(0)?,
+                tries: row.get(1)?,
+            })
+        })
     }
 
     /// What a reviewer was last told of each item, by mails that were sent; and when the last of
@@ -156,7 +275,7 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn mails(&self, to: Option<&str>) -> Result<Vec<Sent>, StoreError> {
-        let sql = "SELECT id, kind, recipient, reason, subject, status, created_at, sent_at, answer FROM mails
+        let sql = "SELECT id, kind, recipient, reason, subject, status, tries, next_at, created_at, sent_at, answer FROM mails
                    WHERE CAST(?1 AS TEXT) IS NULL OR recipient = ?1 ORDER BY id DESC";
         self.all(sql, [to], |row| {
             Ok(Sent {
@@ -166,9 +285,11 @@ impl Tx<'_> {
                 reason: row.get(3)?,
                 subject: row.get(4)?,
                 status: row.get(5)?,
-                created_at: row.get::<_, Micros>(6)?.0,
-                sent_at: time(row.get(7)?),
-                answer: row.get(8)?,
+                tries: row.get(6)?,
+                next_at: row.get::<_, Micros>(7)?.0,
+                created_at: row.get::<_, Micros>(8)?.0,
+                sent_at: time(row.get(9)?),
+                answer: row.get(10)?,
             })
         })
     }

@@ -22,6 +22,7 @@ mod properties;
 mod rules;
 mod rules_readme;
 mod scan;
+mod smtp;
 mod terminal;
 mod upstream;
 mod write_back;

@@ -133,12 +133,18 @@ CREATE TABLE mails (
     reason     TEXT NOT NULL,
     subject    TEXT NOT NULL,
     bytes      BLOB NOT NULL,
-    status     TEXT NOT NULL CHECK (status IN ('queued', 'sent', 'failed')),
+    status     TEXT NOT NULL
+               CHECK (status IN ('queued', 'sending', 'uncertain', 'sent', 'failed')),
+    tries      INTEGER NOT NULL DEFAULT 0,
+    next_at    INTEGER NOT NULL, -- when it may be tried next
+    claimed_at INTEGER,          -- when its last try began
+    lost       INTEGER NOT NULL DEFAULT 0, -- tries whose answer was lost: it may have arrived
     created_at INTEGER NOT NULL,
     sent_at    INTEGER,
     answer     TEXT              -- what the server said
 ) STRICT;
 CREATE INDEX mails_by_recipient ON mails (recipient, id);
+CREATE INDEX mails_by_status ON mails (status, next_at);
 
 -- Who was told about which items: what counts is what a sent mail says.
 CREATE TABLE mail_log (
