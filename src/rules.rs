@@ -20,6 +20,7 @@ use crate::rules::condition::Condition;
 use crate::rules::diagnostic::Diagnostic;
 use crate::rules::score::Axis;
 use crate::rules::words::Phrase;
+use crate::schedule::cron::Schedule;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
@@ -192,7 +193,7 @@ pub struct Reviewer {
     /// Her time zone.
     pub timezone: TimeZone,
     /// When she gets a digest: cron, in her zone. Without it she gets none.
-    pub digest: Option<String>,
+    pub digest: Option<Schedule>,
     /// The queues whose new items cannot wait for the digest.
     pub alert: Vec<String>,
     /// When no alert may reach her, in her zone: from, to.

@@ -1,5 +1,7 @@
-//! Times as people write them: spans (`2h`, `3d`), moments (`3d`, a date, RFC 3339), and how both
-//! are printed.
+//! Times as people write them: spans (`2h`, `3d`), moments (`3d`, a date, RFC 3339), how both are
+//! printed, and schedules ([`cron`]).
+
+pub mod cron;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, civil};

@@ -906,38 +906,38 @@ fn queues_and_reviewers() {
     wrong_reviewer(
         "digest: daily",
         &expect![[r#"
-        error[bad-cron]: `daily` is no schedule
-         --> rules/reviewers.yaml:5:13
-          |
-        5 |     digest: daily
-          |             ^^^^^
-          |
-          = help: five fields: minute hour day month weekday, like "0 9,14 * * MON-FRI"
-    "#]],
+            error[bad-cron]: `daily` is one field, not five
+             --> rules/reviewers.yaml:5:13
+              |
+            5 |     digest: daily
+              |             ^^^^^
+              |
+              = help: write minute, hour, day, month and weekday, like `0 9 * * MON-FRI`
+        "#]],
     );
     wrong_reviewer(
         "digest: \"0 25 * * MON-FRY\"",
         &expect![[r#"
-        error[bad-cron]: `0 25 * * MON-FRY` is no schedule
-         --> rules/reviewers.yaml:5:13
-          |
-        5 |     digest: "0 25 * * MON-FRY"
-          |             ^^^^^^^^^^^^^^^^^^
-          |
-          = help: `25` is no hour: write 0-23, `*`, a list or a range
-    "#]],
+            error[bad-cron]: `25` is no hour
+             --> rules/reviewers.yaml:5:13
+              |
+            5 |     digest: "0 25 * * MON-FRY"
+              |             ^^^^^^^^^^^^^^^^^^
+              |
+              = help: write 0 to 23
+        "#]],
     );
     wrong_reviewer(
         "digest: \"0 9 * * MON-FRY\"",
         &expect![[r#"
-        error[bad-cron]: `0 9 * * MON-FRY` is no schedule
-         --> rules/reviewers.yaml:5:13
-          |
-        5 |     digest: "0 9 * * MON-FRY"
-          |             ^^^^^^^^^^^^^^^^^
-          |
-          = help: `MON-FRY` is no weekday: write 0-7 or MON-SUN, `*`, a list or a range
-    "#]],
+            error[bad-cron]: `FRY` is no weekday
+             --> rules/reviewers.yaml:5:13
+              |
+            5 |     digest: "0 9 * * MON-FRY"
+              |             ^^^^^^^^^^^^^^^^^
+              |
+              = help: write 0 to 7 (0 and 7 are Sunday) or SUN to SAT
+        "#]],
     );
     wrong_reviewer(
         "quiet: 8pm to 8am",
@@ -1047,7 +1047,7 @@ fn schedules_that_are_right() {
     for cron in [
         "0 9,14 * * MON-FRI",
         "*/15 * * * *",
-        "0 8 1-7 jan,JUL 0",
+        "0 8 1-7 jan,JUL *",
         "5 0-6/2 * * SUN-TUE",
         "0 9 * * 0-7",
     ] {
@@ -1059,6 +1059,8 @@ fn schedules_that_are_right() {
     }
     for cron in [
         "60 * * * *",
+        "0 8 1-7 * 0",
+        "0 0 30 2 *",
         "* * 0 * *",
         "* * * 13 *",
         "* * * * 8",

@@ -4,8 +4,8 @@ use super::Loading;
 use crate::record::yaml::Node;
 use crate::rules::decode::{File, listed, near};
 use crate::rules::{Desk, Queue, Queues, Reassert, Reviewer, Role};
+use crate::schedule::cron::Schedule;
 use jiff::tz::TimeZone;
-use std::ops::RangeInclusive;
 
 impl Loading<'_> {
     /// The reviewers; and whether someone reads every queue.
@@ -245,87 +245,14 @@ fn timezone(file: &File<'_>, node: &Node) -> Option<TimeZone> {
     zone
 }
 
-fn cron(file: &File<'_>, node: &Node) -> Option<String> {
+fn cron(file: &File<'_>, node: &Node) -> Option<Schedule> {
     let text = file.text(node, "`digest`")?;
-    let bad = |at: &str, help: String| {
-        file.error(
-            "bad-cron",
-            &node.span,
-            format!("`{at}` is no schedule"),
-            Some(help),
-        );
-        None
+    let fault = |error: String| {
+        let (fault, mend) = error.split_once("; ").unwrap_or((&error, ""));
+        let help = (!mend.is_empty()).then(|| mend.to_owned());
+        file.error("bad-cron", &node.span, fault, help);
     };
-    let fields: Vec<&str> = text.split_whitespace().collect();
-    if fields.len() != CRON.len() {
-        return bad(
-            &text,
-            "five fields: minute hour day month weekday, like \"0 9,14 * * MON-FRI\"".to_owned(),
-        );
-    }
-    for (field, (name, names, range)) in fields.into_iter().zip(CRON) {
-        if !field
-            .split(',')
-            .all(|part| is_cron_part(part, names, &range))
-        {
-            let (least, most) = (range.start(), range.end());
-            let named = names
-                .first()
-                .zip(names.last())
-                .map(|(a, z)| format!(" or {a}-{z}"))
-                .unwrap_or_default();
-            return bad(
-                &text,
-                format!(
-                    "`{field}` is no {name}: write {least}-{most}{named}, `*`, a list or a range"
-                ),
-            );
-        }
-    }
-    Some(text)
-}
-
-/// The fields of a schedule: what each is called, the names it knows and the numbers.
-const CRON: [(&str, &[&str], RangeInclusive<usize>); 5] = [
-    ("minute", &[], 0..=59),
-    ("hour", &[], 0..=23),
-    ("day", &[], 1..=31),
-    (
-        "month",
-        &[
-            "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-        ],
-        1..=12,
-    ),
-    (
-        "weekday",
-        &["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"],
-        0..=7,
-    ),
-];
-
-/// `*`, `5`, `MON`, `1-5`, and each of them with a step: `*/15`.
-fn is_cron_part(part: &str, names: &[&str], range: &RangeInclusive<usize>) -> bool {
-    let (part, step) = part.split_once('/').unwrap_or((part, "1"));
-    let value = |text: &str| match names
-        .iter()
-        .position(|name| name.eq_ignore_ascii_case(text))
-    {
-        Some(at) => Some(at + 1),
-        None if text.bytes().all(|b| b.is_ascii_digit()) => {
-            text.parse().ok().filter(|n| range.contains(n))
-        }
-        None => None,
-    };
-    let known = match part.split_once('-') {
-        _ if part == "*" => true,
-        None => value(part).is_some(),
-        // Sunday is 0 and 7, and may begin a range.
-        Some((from, to)) => value(from)
-            .zip(value(to))
-            .is_some_and(|(from, to)| from <= to || from == range.end() % 24 && *range.end() == 7),
-    };
-    known && step.parse().is_ok_and(|step: usize| step > 0)
+    Schedule::parse(&text).map_err(fault).ok()
 }
 
 fn quiet(file: &File<'_>, node: &Node) -> Option<(jiff::civil::Time, jiff::civil::Time)> {
