@@ -1,12 +1,14 @@
 //! The command line: one file per verb, and what they share.
 
 mod check;
+mod completions;
 mod decide;
 mod explain;
 mod init;
 mod mails;
 mod notify;
 mod queue;
+mod run;
 mod scan;
 pub mod screen;
 mod show;
@@ -45,6 +47,8 @@ pub struct Cli {
 enum Verb {
     /// Make a rules/ and a state/ to start from
     Init(init::Args),
+    /// Run as a service: watch, score, mail, write, until told to stop
+    Run(run::Args),
     /// Read the content once, score it, fill the queues, write decisions into files
     Scan(scan::Args),
     /// Say whether the rules are right, and what is wrong where
@@ -69,6 +73,8 @@ enum Verb {
     Mails(mails::Args),
     /// Say whether all is well
     Status,
+    /// Print what a shell needs to complete these commands
+    Completions(completions::Args),
 }
 
 /// How a command ended.
@@ -126,6 +132,7 @@ pub fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
     };
     match cli.verb {
         Verb::Init(args) => init::run(&mut desk, &args),
+        Verb::Run(args) => run::run(&mut desk, &args),
         Verb::Scan(args) => scan::run(&mut desk, &args),
         Verb::Check => check::run(&mut desk),
         Verb::Explain(args) => explain::run(&mut desk, &args),
@@ -150,5 +157,6 @@ pub fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
         Verb::Notify(args) => notify::run(&mut desk, &args),
         Verb::Mails(args) => mails::run(&mut desk, &args),
         Verb::Status => status::run(&mut desk),
+        Verb::Completions(args) => completions::run(&mut desk, &args),
     }
 }

@@ -20,6 +20,7 @@ use crate::store::{Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 /// A file must be missing this long, and from two passes, before its record counts as gone.
 pub const GRACE: SignedDuration = SignedDuration::from_secs(60);
@@ -69,19 +70,59 @@ struct Tally {
     rescored: HashSet<i64>,
 }
 
+/// How a long pass is watched over.
+#[derive(Clone, Copy)]
+pub struct Control<'c> {
+    /// Whether to end it before its time; the next pass makes it good.
+    pub stop: &'c dyn Fn() -> bool,
+    /// Told how many files of one source were read, and how many are to be read.
+    pub progress: &'c dyn Fn(usize, usize),
+}
+
+impl std::fmt::Debug for Control<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Control")
+    }
+}
+
+impl Control<'_> {
+    /// Lets a pass run to its end.
+    pub const NONE: Self = Self {
+        stop: &|| false,
+        progress: &|_, _| {},
+    };
+}
+
+/// What a look at the files leaves to be looked at again.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// Whether files are missing: a pass after the [`GRACE`] judges them.
+    pub missing: bool,
+    /// Files that are still being written.
+    pub unsettled: Vec<PathBuf>,
+}
+
 /// One pass over every source, then over what time and rules have changed.
 ///
 /// # Errors
 /// [`StoreError`]; what is wrong with a file or a source is stored, not returned.
-pub fn scan(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<Counts, StoreError> {
+pub fn scan(
+    store: &mut Store,
+    rules: &RuleSet,
+    now: Timestamp,
+    control: &Control<'_>,
+) -> Result<(Counts, Looked), StoreError> {
     let mut tally = Tally::default();
+    let mut looked = Looked::default();
     for source in &rules.sources {
         let settling = Settling { rules, source, now };
-        Pass::new(settling, &mut tally).run(store)?;
+        looked.missing |= Pass::new(settling, &mut tally).run(store, control)?.missing;
     }
-    reassess(store, rules, now, &mut tally)?;
-    withdraw_removed(store, rules, now)?;
-    pass_time(store, now)?;
+    if !(control.stop)() {
+        assess_again(store, rules, now, &mut tally)?;
+        withdraw_removed(store, rules, now)?;
+        pass_time(store, now)?;
+    }
     let counts = store.read(|tx| {
         let (mut records, mut broken) = (0, 0);
         for source in &rules.sources {
@@ -113,7 +154,31 @@ pub fn scan(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<Counts
     })?;
     let json = serde_json::to_string(&counts).unwrap_or_default();
     store.write(|tx| tx.note_run("scan", rules.hash, &json, now))?;
-    Ok(counts)
+    Ok((counts, looked))
+}
+
+/// Looks at some files and folders of a source, named by their paths below its folder.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn look_at(
+    store: &mut Store,
+    rules: &RuleSet,
+    source: &Source,
+    paths: &[PathBuf],
+    now: Timestamp,
+) -> Result<Looked, StoreError> {
+    let settling = Settling { rules, source, now };
+    Pass::new(settling, &mut Tally::default()).look_at(store, paths)
+}
+
+/// Assesses again what was assessed by other rules, or what age has changed.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn reassess(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<(), StoreError> {
+    assess_again(store, rules, now, &mut Tally::default())?;
+    withdraw_removed(store, rules, now)
 }
 
 /// Looks again at the files of one record, so that what is decided is decided on what stands there.
@@ -173,8 +238,7 @@ pub fn pass_time(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
     })
 }
 
-/// Assesses again what was assessed by other rules, or what age has changed.
-fn reassess(
+fn assess_again(
     store: &mut Store,
     rules: &RuleSet,
     now: Timestamp,

@@ -20,7 +20,7 @@
 //! |---|---|---|
 //! | 1 | [`item`] | an item's statuses, and the one table of who may go where |
 //! | 1 | [`schedule`] | times as people write and read them |
-//! | 1 | [`watch`] | the walk of a source's folder |
+//! | 1 | [`watch`] | the walk of a source's folder, and hints of what has changed in it |
 //! | 1 | [`config`] | what operators set by flags and environment |
 //! | 2 | [`record`] | one record: reading it, hashing it, editing one key of it, and the source it stands in |
 //! | 3 | [`rules`] | the rule set: loaded whole or refused whole; score, queue and explanation of one record |
@@ -30,6 +30,7 @@
 //! | 5 | [`write_back`] | the only part that writes content: decisions on their way into files |
 //! | 5 | [`notify`] | what to tell whom, and why; mails as rows |
 //! | 5 | [`report`] | what every face shows: what waits, one item whole, is it well |
+//! | 7 | [`daemon`] | the service: the only module that knows every loop; timing, waking, stopping |
 //! | 8 | [`cli`] | the command line, one file per verb |
 //!
 //! The use cases on floor 5 do not know each other: they meet in the store, so copydesk can be
@@ -68,6 +69,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod intake;
 pub mod item;
 pub mod notify;

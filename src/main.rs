@@ -7,14 +7,7 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("COPYDESK_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .without_time();
-    logs.with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+    log();
     let mut screen = Screen::default();
     match cli::run(Cli::parse(), &mut screen) {
         Ok(Exit::Done) => ExitCode::SUCCESS,
@@ -25,6 +18,24 @@ fn main() -> ExitCode {
             drop(told);
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
+    }
+}
+
+/// Logs to standard error: as text, or as JSON if `COPYDESK_LOG_FORMAT` is `json`.
+fn log() {
+    let filter = EnvFilter::try_from_env("COPYDESK_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    if std::env::var("COPYDESK_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        logs.json().init();
+    } else if std::env::args().nth(1).is_some_and(|verb| verb == "run") {
+        logs.with_ansi(terminal).init();
+    } else {
+        // A command that ends at once needs no times.
+        logs.with_ansi(terminal).without_time().init();
     }
 }
 

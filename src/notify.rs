@@ -13,7 +13,7 @@ pub mod digest;
 pub mod smtp;
 
 use crate::config;
-use crate::notify::digest::{Due, Waiting};
+use crate::notify::digest::{Due, Trouble, Waiting};
 use crate::notify::smtp::{Failure, Session, SmtpSettings};
 use crate::record::value::Map;
 use crate::rules::assess::Hit;
@@ -83,6 +83,10 @@ impl Sent {
         self.failed.push((to.to_owned(), why));
     }
 
+    fn is_empty(&self) -> bool {
+        self.sent.is_empty() && self.failed.is_empty()
+    }
+
     fn has_failed(&self, to: &str) -> bool {
         self.failed.iter().any(|(failed, _)| failed == to)
     }
@@ -113,7 +117,10 @@ fn owed_in<'r>(
             .iter()
             .position(|queue| queue.name == item.queue)
     });
-    let broken = tx.broken()?.len();
+    let trouble = Trouble {
+        broken: tx.broken()?.len(),
+        rules: tx.refused_rules()?,
+    };
     let mut owed = Vec::new();
     for reviewer in rules
         .reviewers
@@ -127,7 +134,7 @@ fn owed_in<'r>(
         let (told, last) = tx.told(&reviewer.email)?;
         if let Some(due) = digest::due(&hers, &told, last, reviewer.remind, now) {
             let subject = digest::subject(&due);
-            let text = digest::text(reviewer, &due, &hers, broken, now);
+            let text = digest::text(reviewer, &due, &hers, &trouble, now);
             owed.push(Owed {
                 reviewer,
                 due,
@@ -148,6 +155,7 @@ pub fn tick(
     store: &mut Store,
     rules: &RuleSet,
     outbox: &Outbox,
+    when: When,
     now: Timestamp,
 ) -> Result<Sent, NotifyError> {
     let started = Instant::now();
@@ -158,8 +166,15 @@ pub fn tick(
     // What is owed is seen and stored in one transaction, so that two processes do not tell twice.
     store.write(|tx| {
         let unsent = tx.unsent_mails()?;
+        let scheduled = keep_schedules(tx, rules, when, now)?;
+        if when == When::Scheduled && scheduled.is_empty() {
+            return Ok(());
+        }
         for owed in owed_in(tx, rules, now)? {
             let to = &owed.reviewer.email;
+            if when == When::Scheduled && !scheduled.contains(to) {
+                continue;
+            }
             if sent.has_failed(to) || unsent.iter().any(|(waits, _)| waits == to) {
                 continue;
             }
@@ -195,7 +210,9 @@ pub fn tick(
         .collect();
     let counts =
         serde_json::json!({"sent": sent.sent.len(), "failed": sent.failed.len()}).to_string();
-    store.write(|tx| tx.note_run("notify", rules.hash, &counts, now))?;
+    if when == When::Now || !sent.is_empty() {
+        store.write(|tx| tx.note_run("notify", rules.hash, &counts, now))?;
+    }
     Ok(sent)
 }
 
@@ -234,6 +251,37 @@ pub fn test(outbox: &Outbox, to: &Address, now: Timestamp) -> Result<Delivered, 
     };
     let to = to.to_string();
     Ok(Delivered { to, answer, file })
+}
+
+/// Whether the reviewers' schedules count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Only those are told whose time has come since their schedule was last kept.
+    Scheduled,
+    /// Whoever is owed something is told now.
+    Now,
+}
+
+/// The addresses of those whose digest time has come, and notes that it was kept: times that were
+/// missed are made up once.
+fn keep_schedules(
+    tx: &Tx<'_>,
+    rules: &RuleSet,
+    when: When,
+    now: Timestamp,
+) -> Result<Vec<String>, StoreError> {
+    let mut come = Vec::new();
+    for reviewer in rules.reviewers.iter().filter(|_| when == When::Scheduled) {
+        let Some(schedule) = &reviewer.digest else {
+            continue;
+        };
+        let kept_to = tx.kept_to(&reviewer.email)?;
+        if let Some(at) = crate::schedule::cron::due(schedule, &reviewer.timezone, kept_to, now) {
+            tx.keep_to(&reviewer.email, at)?;
+            come.push(reviewer.email.clone());
+        }
+    }
+    Ok(come)
 }
 
 /// Where mails go, and from whom they come.

@@ -75,7 +75,17 @@ pub struct Broken {
     pub reason: String,
 }
 
+const UNCLOSED: &str = "the front matter is not closed: no second `---` line";
+const EMPTY: &str = "the file is empty";
+
 impl Broken {
+    /// Whether a file reads so while it is being written.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        let changing = file::ReadError::Changing.to_string();
+        [UNCLOSED, EMPTY, &changing].contains(&self.reason.as_str())
+    }
+
     /// A fault at a line and a column, both from 1.
     #[must_use]
     pub fn at((line, column): (usize, usize), reason: String) -> Self {
@@ -290,7 +300,7 @@ pub(crate) fn split(bytes: &[u8]) -> Result<Parts<'_>, Broken> {
     }
     let start = if text.starts_with('\u{feff}') { 3 } else { 0 };
     if text[start..].trim().is_empty() {
-        return Err(at(start, "the file is empty".into()));
+        return Err(at(start, EMPTY.into()));
     }
     let mut lines = Lines { text, at: start };
     let first = lines.next().unwrap_or(start..start);
@@ -307,7 +317,7 @@ pub(crate) fn split(bytes: &[u8]) -> Result<Parts<'_>, Broken> {
     let front_start = lines.at;
     let close = lines
         .find(|line| matches!(text[line.clone()].trim_end(), "---" | "..."))
-        .ok_or_else(|| broken(1, 1, "the front matter is not closed: no second `---` line"))?;
+        .ok_or_else(|| broken(1, 1, UNCLOSED))?;
     let front = front_start..close.start;
     if front.len() > FRONT_MATTER_BYTES {
         return Err(broken(1, 1, "the front matter is larger than 256 KiB"));

@@ -250,6 +250,21 @@ pub struct StatusPage {
     pub problems: Vec<String>,
     /// The last run of each kind of work.
     pub runs: Vec<RunLine>,
+    /// The service that runs, or ran last.
+    pub service: Option<ServiceLine>,
+}
+
+/// The service, in `status`.
+#[derive(Debug, Serialize)]
+pub struct ServiceLine {
+    /// Whether it runs.
+    pub running: bool,
+    /// Its process.
+    pub process: i64,
+    /// When it started.
+    pub started: String,
+    /// When it was last heard of.
+    pub heard: String,
 }
 
 /// A source, in `status`.
@@ -267,7 +282,12 @@ pub struct SourceLine {
     pub writable: bool,
     /// Why nothing of it is withdrawn.
     pub alarm: Option<String>,
+    /// Why the service looks at it now and then, and cannot watch it.
+    pub polled: Option<String>,
 }
+
+/// A service that has not been heard of for this long does not run.
+const SILENT: jiff::SignedDuration = jiff::SignedDuration::from_secs(120);
 
 /// A queue, in `status`.
 #[derive(Debug, Default, Serialize)]
@@ -355,7 +375,9 @@ pub fn status(
 ) -> Result<StatusPage, StoreError> {
     let mut problems = Vec::new();
     if let Err(error) = &rules {
-        problems.push(format!("{error}: `copydesk check` says what and where"));
+        problems.push(format!(
+            "the rules do not load: {error}; `copydesk check` says more"
+        ));
     }
     let rules = rules.ok();
     store.read(|tx| {
@@ -363,7 +385,8 @@ pub fn status(
         for source in rules.map(|rules| rules.sources.as_slice()).unwrap_or_default() {
             let (records, unrouted) = tx.record_counts(&source.name)?;
             let alarm = tx.alarm(&source.name)?.map(|(alarm, _)| alarm);
-            sources.push(source_line(source, records, unrouted, alarm, &mut problems));
+            let line = source_line(source, records, unrouted, alarm, &mut problems);
+            sources.push(SourceLine { polled: tx.polled(&source.name)?, ..line });
         }
         for stuck in tx.stuck_write_backs()? {
             let (item, location) = (stuck.item, &stuck.location);
@@ -403,7 +426,29 @@ pub fn status(
             let counts = serde_json::from_str(&counts).unwrap_or_default();
             RunLine { kind, at: rfc3339(at), counts }
         });
+        for failure in tx.failing_loops()? {
+            let since = rfc3339(failure.since);
+            problems.push(format!("the {} loop of the service fails since {since}: {}", failure.name, failure.error));
+        }
+        if let (Some(error), Some(_)) = (tx.refused_rules()?, rules) {
+            problems.push(format!("the service keeps to the last good rules: {error}"));
+        }
+        let service = tx.service()?.map(|service| ServiceLine {
+            running: !service.stopped && now.duration_since(service.beat_at) < SILENT,
+            process: service.process,
+            started: rfc3339(service.started_at),
+            heard: rfc3339(service.beat_at),
+        });
+        if let Some(service) = service.as_ref().filter(|s| !s.running)
+            && !tx.service()?.is_some_and(|service| service.stopped)
+        {
+            problems.push(format!(
+                "the service (process {}) ended without saying so; it was last heard of at {}",
+                service.process, service.heard
+            ));
+        }
         let page = StatusPage {
+            service,
             ok: problems.is_empty(),
             sources,
             queues: queue_lines(tx, rules, now)?,
@@ -458,6 +503,7 @@ fn source_line(
         unrouted,
         writable,
         alarm,
+        polled: None,
     }
 }
 

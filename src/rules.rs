@@ -336,6 +336,26 @@ pub enum Refused {
     Wrong(Vec<Diagnostic>),
 }
 
+impl Refused {
+    /// The first error with its place, and how many more there are: `rules/queues.yaml:12:3: …`.
+    #[must_use]
+    pub fn first_fault(&self) -> Option<String> {
+        let Self::Wrong(faults) = self else {
+            return None;
+        };
+        let mut errors = faults.iter().filter(|fault| fault.is_error());
+        let first = errors.next()?;
+        let more = match errors.count() {
+            0 => String::new(),
+            n => format!(" (and {n} more)"),
+        };
+        Some(format!(
+            "{}:{}:{}: {}{more}",
+            first.file, first.line, first.column, first.message
+        ))
+    }
+}
+
 fn errors(diagnostics: &[Diagnostic]) -> String {
     let count = diagnostics.iter().filter(|d| d.is_error()).count();
     if count == 1 {

@@ -9,6 +9,7 @@ pub mod items;
 pub mod lock;
 pub mod mails;
 pub mod records;
+pub mod service;
 pub mod write_backs;
 
 use crate::record::Hash;

@@ -1,4 +1,6 @@
-//! The walk of a source's folder.
+//! What goes on in a source's folder: the walk over it, and hints of what has changed.
+
+pub mod hints;
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -36,45 +38,70 @@ pub enum Met {
 /// Walks a folder in the order of names. No link is followed; hidden files and folders, and what
 /// editors and copying tools leave for a moment, are not content and are not named.
 pub fn walk(root: &Path) -> impl Iterator<Item = Met> {
+    walk_from(root, root, 0)
+}
+
+/// Walks only the file or folder at `path` below a folder, as the whole walk would meet it.
+pub fn walk_below(root: &Path, path: &Path) -> impl Iterator<Item = Met> {
+    let is_named = path
+        .components()
+        .all(|part| !is_left_over(part.as_os_str().as_encoded_bytes()));
+    // A link on the way is not followed either.
+    let mut folders = path
+        .ancestors()
+        .skip(1)
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let is_direct = folders
+        .all(|folder| std::fs::symlink_metadata(root.join(folder)).is_ok_and(|m| m.is_dir()));
+    let depth = path.components().count();
+    let met = (is_named && is_direct).then(|| walk_from(root, &root.join(path), depth));
+    met.into_iter().flatten()
+}
+
+/// Walks what stands at `start`, `depth` levels below `root`.
+fn walk_from(root: &Path, start: &Path, depth: usize) -> impl Iterator<Item = Met> + use<> {
     let below = root.to_owned();
-    let walk = WalkDir::new(root)
-        .min_depth(1)
-        .max_depth(DEPTH + 1)
+    let walk = WalkDir::new(start)
+        .follow_root_links(depth == 0)
+        .min_depth(usize::from(depth == 0))
+        .max_depth((DEPTH + 1).saturating_sub(depth))
         .sort_by_file_name()
         .into_iter();
-    walk.filter_entry(|entry| !is_left_over(entry.file_name().as_encoded_bytes()))
-        .filter_map(move |step| {
-            let relative = |path: &Path| path.strip_prefix(&below).unwrap_or(path).to_owned();
-            match step {
-                Ok(entry) => {
-                    let (kind, path) = (entry.file_type(), relative(entry.path()));
-                    if kind.is_dir() {
-                        let why = "more than 64 folders deep";
-                        return (entry.depth() > DEPTH).then_some(Met::Passed { path, why });
-                    }
-                    if kind.is_symlink() {
-                        return Some(Met::Passed {
-                            path,
-                            why: "a symbolic link is not followed",
-                        });
-                    }
-                    if !kind.is_file() {
-                        return Some(Met::Passed {
-                            path,
-                            why: "not a regular file",
-                        });
-                    }
-                    match entry.metadata() {
-                        Ok(metadata) => Some(Met::File { path, metadata }),
-                        Err(error) => closed(&error, path),
-                    }
+    walk.filter_entry(move |entry| {
+        entry.depth() == 0 || !is_left_over(entry.file_name().as_encoded_bytes())
+    })
+    .filter_map(move |step| {
+        let relative = |path: &Path| path.strip_prefix(&below).unwrap_or(path).to_owned();
+        match step {
+            Ok(entry) => {
+                let (kind, path) = (entry.file_type(), relative(entry.path()));
+                if kind.is_dir() {
+                    let why = "more than 64 folders deep";
+                    return (depth + entry.depth() > DEPTH).then_some(Met::Passed { path, why });
                 }
-                Err(error) => {
-                    let path = error.path().map(relative).unwrap_or_default();
-                    closed(&error, path)
+                if kind.is_symlink() {
+                    return Some(Met::Passed {
+                        path,
+                        why: "a symbolic link is not followed",
+                    });
+                }
+                if !kind.is_file() {
+                    return Some(Met::Passed {
+                        path,
+                        why: "not a regular file",
+                    });
+                }
+                match entry.metadata() {
+                    Ok(metadata) => Some(Met::File { path, metadata }),
+                    Err(error) => closed(&error, path),
                 }
             }
-        })
+            Err(error) => {
+                let path = error.path().map(relative).unwrap_or_default();
+                closed(&error, path)
+            }
+        }
+    })
 }
 
 /// Hidden files below a folder, at any depth that is walked, whose name is one of these.

@@ -1,4 +1,5 @@
-//! `copydesk init`: the two folders to start from. Asks nothing and overwrites nothing.
+//! `copydesk init`: the two folders to start from, or a unit for systemd. Asks nothing and
+//! overwrites nothing.
 
 use super::{Desk, Exit};
 use std::io::Write;
@@ -9,7 +10,12 @@ pub(super) struct Args {
     /// Where to put `rules/` and `state/`
     #[arg(default_value = ".")]
     dir: PathBuf,
+    /// Print a unit for systemd, and make nothing
+    #[arg(long)]
+    systemd: bool,
 }
+
+const UNIT: &str = include_str!("init/copydesk.service");
 
 const FILES: [(&str, &str); 7] = [
     ("rules/README.md", include_str!("../../rules/README.md")),
@@ -31,6 +37,10 @@ const FILES: [(&str, &str); 7] = [
 ];
 
 pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
+    if args.systemd {
+        desk.screen.line(UNIT.trim_end())?;
+        return Ok(Exit::Done);
+    }
     let mut made = Vec::new();
     for (name, text) in FILES {
         let path = args.dir.join(name);

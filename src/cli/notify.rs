@@ -4,7 +4,7 @@ use super::screen::{FAINT, counted, styled};
 use super::{Desk, Exit, Usage};
 use crate::config::Mail;
 use crate::intake;
-use crate::notify::{self, Delivered, Outbox};
+use crate::notify::{self, Delivered, Outbox, When};
 use crate::schedule::rfc3339;
 use crate::store::Store;
 use lettre::Address;
@@ -76,7 +76,7 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     let outbox = outbox(desk, args)?;
     let mut store = Store::open(&desk.folders.database())?;
     intake::pass_time(&mut store, desk.now)?;
-    let sent = notify::tick(&mut store, &rules, &outbox, desk.now)?;
+    let sent = notify::tick(&mut store, &rules, &outbox, When::Now, desk.now)?;
     print(desk, &sent.sent)?;
     let quiet = sent.sent.is_empty() && sent.failed.is_empty() && sent.waiting.is_empty();
     if quiet && !desk.screen.is_json() {

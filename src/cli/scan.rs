@@ -2,8 +2,8 @@
 
 use super::screen::counted;
 use super::{Desk, Exit, Usage};
-use crate::intake;
-use crate::rules::RuleSet;
+use crate::daemon;
+use crate::intake::{self, Control};
 use crate::store::Store;
 use crate::store::lock::Lock;
 use crate::write_back;
@@ -20,17 +20,19 @@ pub(super) struct Args {
 
 pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     let mut rules = desk.rules()?;
-    if let Some(content) = &args.content {
-        replace_path(&mut rules, content)?;
-    }
+    daemon::place_content(&mut rules, args.content.as_ref())
+        .map_err(|error| Usage(error.to_string()))?;
     let (counts, outcomes) = if args.dry_run {
         let mut copy = desk.store()?.copy_in_memory()?;
-        (intake::scan(&mut copy, &rules, desk.now)?, Vec::new())
+        (
+            intake::scan(&mut copy, &rules, desk.now, &Control::NONE)?.0,
+            Vec::new(),
+        )
     } else {
         let _lock = Lock::wait(&desk.folders.lock())?;
         let mut store = Store::open(&desk.folders.database())?;
         write_back::sweep(&rules);
-        let counts = intake::scan(&mut store, &rules, desk.now)?;
+        let (counts, _) = intake::scan(&mut store, &rules, desk.now, &Control::NONE)?;
         (counts, write_back::tick(&mut store, &rules, desk.now)?)
     };
     for outcome in &outcomes {
@@ -65,19 +67,4 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         counted(counts.queued, "item")
     ))?;
     Ok(Exit::Done)
-}
-
-fn replace_path(rules: &mut RuleSet, content: &PathBuf) -> Result<(), Usage> {
-    match rules.sources.as_mut_slice() {
-        [one] => {
-            one.path.clone_from(content);
-            Ok(())
-        }
-        sources => {
-            let count = sources.len();
-            Err(Usage(format!(
-                "a folder can be named only for a single source, and the rules have {count}"
-            )))
-        }
-    }
 }

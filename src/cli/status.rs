@@ -9,7 +9,9 @@ use crate::rules::{Refused, RuleSet};
 pub(super) fn run(desk: &mut Desk<'_>) -> anyhow::Result<Exit> {
     let rules = match RuleSet::load(&desk.folders.rules) {
         Err(refused @ Refused::NoFolder(_)) => return Err(refused.into()),
-        other => other.map_err(|refused| refused.to_string()),
+        other => {
+            other.map_err(|refused| refused.first_fault().unwrap_or_else(|| refused.to_string()))
+        }
     };
     let mut store = desk.store()?;
     let page = report::status(&mut store, rules.as_ref().map_err(String::clone), desk.now)?;
@@ -45,6 +47,11 @@ fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
             "  {name}: {records} records, {unrouted} in no queue{alarm} {}",
             styled(FAINT, format!("({})", source.path))
         ))?;
+        if let Some(why) = &source.polled {
+            screen.line(format!(
+                "    looked at every 30 seconds, since it cannot be watched: {why}"
+            ))?;
+        }
     }
     screen.line(styled(STRONG, "\nqueues"))?;
     for queue in &page.queues {
@@ -107,6 +114,19 @@ fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
         counted(rules.reviewers, "reviewer"),
         styled(FAINT, format!("({hash})"))
     ))?;
+    if let Some(service) = &page.service {
+        let state = if service.running {
+            "runs"
+        } else {
+            "does not run"
+        };
+        let (process, heard) = (service.process, &service.heard);
+        screen.line(format!(
+            "{} {state} {}",
+            styled(STRONG, "service"),
+            styled(FAINT, format!("(process {process}, heard of at {heard})"))
+        ))?;
+    }
     for run in &page.runs {
         screen.line(format!(
             "{} {}",

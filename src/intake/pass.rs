@@ -1,10 +1,11 @@
 //! One pass over one source: which files are new, changed, moved or missing, and whose they are.
 
 use super::settle::Settling;
-use super::{GRACE, Reading, Tally, read};
+use super::{Control, GRACE, Looked, Reading, Tally, read};
 use crate::item::Cause;
 use crate::record::file::{Folder, Stat};
 use crate::record::location::Location;
+use crate::record::source::Source;
 use crate::record::value::Map;
 use crate::record::{Hash, Record, shown};
 use crate::store::records::{Found, Known};
@@ -12,11 +13,31 @@ use crate::store::{Store, StoreError, Tx};
 use crate::{record, watch};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Files that are stored in one transaction.
 const BATCH: usize = 64;
 /// A source of which this many files, and more than half, are gone at once is frozen.
 const VANISHED: usize = 20;
+
+/// A file that reads as half written is given this long before it is called broken.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// What a pass has to do.
+struct Difference {
+    to_read: Vec<Location>,
+    /// What the files to read keep of their state when they are renamed.
+    stats: HashSet<[u8; Stat::THROUGH_RENAMES]>,
+    missing: Vec<Found>,
+}
+
+impl Difference {
+    /// Whether a missing file stands under another name now.
+    fn is_renamed(&self, missing: &Found) -> bool {
+        let kept = missing.stat.first_chunk::<{ Stat::THROUGH_RENAMES }>();
+        kept.is_some_and(|kept| self.stats.contains(kept))
+    }
+}
 
 /// A pass over one source.
 pub(super) struct Pass<'a> {
@@ -35,7 +56,12 @@ impl<'a> Pass<'a> {
         }
     }
 
-    pub(super) fn run(mut self, store: &mut Store) -> Result<(), StoreError> {
+    /// Looks at every file of the source.
+    pub(super) fn run(
+        mut self,
+        store: &mut Store,
+        control: &Control<'_>,
+    ) -> Result<Looked, StoreError> {
         let Settling { source, now, .. } = self.settling;
         let folder = match Folder::open(&source.path) {
             Ok(folder) => folder,
@@ -44,19 +70,107 @@ impl<'a> Pass<'a> {
                     "its folder `{}` cannot be opened: {error}",
                     source.path.display()
                 );
-                return set_alarm(store, &source.name, Some(&alarm), now);
+                set_alarm(store, &source.name, Some(&alarm), now)?;
+                return Ok(Looked::default());
             }
         };
-        let mut known: HashMap<Location, Found> = store
-            .read(|tx| tx.locations(&source.name))?
-            .into_iter()
-            .map(|f| (f.location.clone(), f))
-            .collect();
+        let known = store.read(|tx| tx.locations(&source.name))?;
         let all = known.len();
         let reading = source.reading();
         let read_anew = store.read(|tx| tx.reading(&source.name))?.as_deref() != Some(&reading);
-        let (mut to_read, mut closed) = (Vec::new(), Vec::<PathBuf>::new());
-        for met in watch::walk(&source.path) {
+        let difference = self.compare(watch::walk(&source.path), known, read_anew);
+        let missing = &difference.missing;
+        let vanished = missing
+            .iter()
+            .filter(|found| !difference.is_renamed(found))
+            .count();
+        let frozen = vanished >= VANISHED && vanished * 2 > all;
+        let alarm = frozen.then(|| {
+            format!("{vanished} of {all} files are gone at once; nothing of it is withdrawn until they are back")
+        });
+        set_alarm(store, &source.name, alarm.as_deref(), now)?;
+        if !frozen {
+            self.mark_missing(store, missing)?;
+        }
+        let mut done = 0;
+        for batch in difference.to_read.chunks(BATCH) {
+            if (control.stop)() {
+                return Ok(Looked::default());
+            }
+            let readings = batch
+                .iter()
+                .filter_map(|l| Some((l.clone(), read(&folder, source, l)?)))
+                .collect();
+            self.take_in(store, &folder, readings)?;
+            done += batch.len();
+            (control.progress)(done, difference.to_read.len());
+        }
+        if !frozen {
+            self.drop_missing(store, missing)?;
+        }
+        if read_anew {
+            store.write(|tx| tx.set_reading(&source.name, &reading))?;
+        }
+        self.finish(store, &folder)?;
+        Ok(Looked {
+            missing: !missing.is_empty() && !frozen,
+            unsettled: Vec::new(),
+        })
+    }
+
+    /// Looks at some files and folders, as paths below the source's folder. What is missing there
+    /// is noted, and judged by a whole pass.
+    pub(super) fn look_at(
+        mut self,
+        store: &mut Store,
+        paths: &[PathBuf],
+    ) -> Result<Looked, StoreError> {
+        let source = self.settling.source;
+        let Ok(folder) = Folder::open(&source.path) else {
+            return Ok(Looked::default());
+        };
+        let mut looked = Looked::default();
+        for path in paths {
+            let location = Location::of(path);
+            let known = store.read(|tx| tx.locations_below(&source.name, &location))?;
+            let difference = self.compare(watch::walk_below(&source.path, path), known, false);
+            looked.missing |= !difference.missing.is_empty();
+            self.mark_missing(store, &difference.missing)?;
+            for batch in difference.to_read.chunks(BATCH) {
+                let mut readings = Vec::new();
+                for location in batch {
+                    match read(&folder, source, location) {
+                        Some(Reading::Broken(broken, _))
+                            if is_being_written(source, location, &broken) =>
+                        {
+                            looked.unsettled.push(location.to_path());
+                        }
+                        Some(reading) => readings.push((location.clone(), reading)),
+                        None => {}
+                    }
+                }
+                self.take_in(store, &folder, readings)?;
+            }
+        }
+        self.finish(store, &folder)?;
+        Ok(looked)
+    }
+
+    /// Holds what was met against what is known.
+    fn compare(
+        &self,
+        met: impl Iterator<Item = watch::Met>,
+        known: Vec<Found>,
+        read_anew: bool,
+    ) -> Difference {
+        let source = self.settling.source;
+        let mut known: HashMap<Location, Found> = known
+            .into_iter()
+            .map(|found| (found.location.clone(), found))
+            .collect();
+        let (mut to_read, mut stats, mut closed) =
+            (Vec::new(), HashSet::new(), Vec::<PathBuf>::new());
+        for met in met {
             match met {
                 watch::Met::File { path, metadata } if source.includes(&path) => {
                     let location = Location::of(&path);
@@ -65,7 +179,10 @@ impl<'a> Pass<'a> {
                             if !read_anew
                                 && found.missing_since.is_none()
                                 && found.stat == Stat::of(&metadata).to_bytes() => {}
-                        _ => to_read.push(location),
+                        _ => {
+                            stats.insert(Stat::of(&metadata).through_renames());
+                            to_read.push(location);
+                        }
                     }
                 }
                 watch::Met::File { .. } => {}
@@ -88,37 +205,21 @@ impl<'a> Pass<'a> {
                 }
             }
         }
-        // What is left of the known files was not seen.
-        let missing: Vec<Found> = known
-            .into_values()
-            .filter(|found| {
-                !closed
-                    .iter()
-                    .any(|path| found.location.to_path().starts_with(path))
-            })
-            .collect();
-        let frozen = missing.len() >= VANISHED && missing.len() * 2 > all;
-        let alarm = frozen.then(|| {
-            format!("{} of {all} files are gone at once; nothing of it is withdrawn until they are back", missing.len())
-        });
-        set_alarm(store, &source.name, alarm.as_deref(), now)?;
-        if !frozen {
-            self.mark_missing(store, &missing)?;
-        }
-        for batch in to_read.chunks(BATCH) {
-            let readings = batch
+        // What is left of the known files was not met; below a closed folder that says nothing.
+        let is_closed = |found: &Found| {
+            closed
                 .iter()
-                .filter_map(|l| Some((l.clone(), read(&folder, source, l)?)))
-                .collect();
-            self.take_in(store, &folder, readings)?;
+                .any(|path| found.location.to_path().starts_with(path))
+        };
+        let missing = known
+            .into_values()
+            .filter(|found| !is_closed(found))
+            .collect();
+        Difference {
+            to_read,
+            stats,
+            missing,
         }
-        if !frozen {
-            self.drop_missing(store, &missing)?;
-        }
-        if read_anew {
-            store.write(|tx| tx.set_reading(&source.name, &reading))?;
-        }
-        self.finish(store, &folder)
     }
 
     /// Stores what was read. What another process has stored or written meanwhile is newer: a file
@@ -447,6 +548,18 @@ fn set_alarm(
         tracing::warn!(source, "the source is frozen: {alarm}");
     }
     store.write(|tx| tx.set_alarm(source, alarm, now))
+}
+
+/// Whether a file reads as half written and was written a moment ago, by the system's clock.
+fn is_being_written(source: &Source, location: &Location, broken: &record::Broken) -> bool {
+    let written = || {
+        std::fs::symlink_metadata(source.path.join(location.to_path()))
+            .ok()?
+            .modified()
+            .ok()
+    };
+    broken.is_unfinished()
+        && written().is_some_and(|at| at.elapsed().is_ok_and(|since| since < SETTLING))
 }
 
 fn told(location: &Location) -> String {

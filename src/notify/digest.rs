@@ -45,6 +45,15 @@ pub struct Waiting {
     pub reasons: Vec<Hit>,
 }
 
+/// What a digest says is wrong with the desk.
+#[derive(Clone, Debug, Default)]
+pub struct Trouble {
+    /// Files that cannot be read.
+    pub broken: usize,
+    /// Why the changed rules do not load.
+    pub rules: Option<String>,
+}
+
 /// A digest that is due: what it tells and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -201,7 +210,7 @@ pub fn text(
     reviewer: &Reviewer,
     due: &Due,
     waiting: &[&Waiting],
-    broken: usize,
+    trouble: &Trouble,
     now: Timestamp,
 ) -> String {
     let by_id: HashMap<i64, &Waiting> = waiting.iter().map(|item| (item.id, *item)).collect();
@@ -250,6 +259,7 @@ pub fn text(
             counts.join(", ")
         ));
     }
+    let broken = trouble.broken;
     if broken > 0 {
         let files = if broken == 1 {
             "1 file"
@@ -258,6 +268,12 @@ pub fn text(
         };
         page.line(&format!(
             "\n{files} cannot be read (broken): `copydesk status` says which and why."
+        ));
+    }
+    if let Some(error) = &trouble.rules {
+        let error = shown::line(error, 200);
+        page.line(&format!(
+            "\nThe changed rules do not load, and the last good ones are in force: {error}"
         ));
     }
     page.line("\nDecide with `copydesk approve`, `reject` or `hold` and the item's number; `copydesk show` has more.");

@@ -72,6 +72,17 @@ impl Stat {
         }
         bytes
     }
+
+    /// How many bytes of the stored state a file keeps when it is renamed: all but its change time.
+    pub const THROUGH_RENAMES: usize = 24;
+
+    /// That part of the state.
+    #[must_use]
+    pub fn through_renames(self) -> [u8; Self::THROUGH_RENAMES] {
+        let mut kept = [0; Self::THROUGH_RENAMES];
+        kept.copy_from_slice(&self.to_bytes()[..Self::THROUGH_RENAMES]);
+        kept
+    }
 }
 
 impl Folder {

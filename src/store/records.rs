@@ -296,6 +296,20 @@ impl Tx<'_> {
         )
     }
 
+    /// The files that were met at a location and below it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn locations_below(&self, source: &str, at: &Location) -> Result<Vec<Found>, StoreError> {
+        let sql = format!(
+            "SELECT {FOUND} FROM locations
+             WHERE source = ?1 AND (path = ?2 OR (path > ?3 AND path < ?4))"
+        );
+        // `0` follows `/` in every alphabet that a database sorts bytes by.
+        let (from, to) = (format!("{at}/"), format!("{at}0"));
+        self.all(&sql, (source, at.as_str(), from, to), Found::of)
+    }
+
     /// The file that was met at a location.
     ///
     /// # Errors

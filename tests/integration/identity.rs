@@ -402,3 +402,26 @@ fn a_file_that_was_away_for_one_pass_leads_again() {
     desk.scan();
     assert_eq!(desk.item("in/a.md")["title"], "First");
 }
+
+#[test]
+fn a_renamed_folder_is_not_gone() {
+    let desk = Desk::new();
+    for n in 0..25 {
+        desk.story(&format!("in/{n}.md"))
+            .url(&format!("https://example.org/{n}"))
+            .write();
+    }
+    desk.scan();
+    let id = desk.id("in/7.md").to_string();
+    desk.rename("in", "out");
+    desk.later("1h").scan();
+    assert_eq!(
+        desk.problems(),
+        Vec::<serde_json::Value>::new(),
+        "nothing is frozen"
+    );
+    desk.run(&["approve", &id]).done();
+    assert!(desk.says("out/7.md", "published: true"));
+    desk.later("1h").scan();
+    assert_eq!(desk.waiting().len(), 24);
+}

@@ -4,7 +4,8 @@ CREATE TABLE sources (
     name     TEXT PRIMARY KEY,
     alarm    TEXT,               -- why nothing of it is withdrawn; NULL when it is well
     alarm_at INTEGER,
-    reading  TEXT                -- how its files were read: identity, classes, published
+    reading  TEXT,               -- how its files were read: identity, classes, published
+    polled   TEXT                -- why its folder cannot be watched
 ) STRICT;
 
 -- Which keys belonged to which class when a record was hashed.
@@ -160,4 +161,26 @@ CREATE TABLE runs (
     at     INTEGER NOT NULL,
     rules  BLOB NOT NULL,
     counts TEXT NOT NULL         -- JSON
+) STRICT;
+
+-- The service that runs, or ran last.
+CREATE TABLE service (
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    process    INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    beat_at    INTEGER NOT NULL,
+    stopped    INTEGER NOT NULL CHECK (stopped IN (0, 1))
+) STRICT;
+
+-- What is failing in it now: a loop, or the rules that do not load.
+CREATE TABLE failures (
+    name  TEXT PRIMARY KEY,
+    error TEXT NOT NULL,
+    since INTEGER NOT NULL
+) STRICT;
+
+-- Until when a reviewer's schedule has been kept.
+CREATE TABLE schedules (
+    reviewer TEXT PRIMARY KEY,
+    kept_to  INTEGER NOT NULL
 ) STRICT;

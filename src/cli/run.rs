@@ -1,0 +1,65 @@
+//! `copydesk run`: the service.
+
+use super::{Desk, Exit, Usage};
+use crate::config::Mail;
+use crate::daemon::{self, Settings, Signals, Wish};
+use crate::notify::Outbox;
+use std::path::PathBuf;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Read this folder in place of the path of the one source
+    content: Option<PathBuf>,
+    #[command(flatten)]
+    mail: Mail,
+}
+
+pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
+    let rules = desk.rules()?;
+    let settings = Settings {
+        rules: desk.folders.rules.clone(),
+        database: desk.folders.database(),
+        lock: desk.folders.lock(),
+        content: args.content.clone(),
+        outbox: Outbox::new(&args.mail, desk.folders.mail()).map_err(Usage)?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(async {
+        let signals = SystemSignals::new()?;
+        daemon::run(settings, rules, signals).await
+    });
+    // A tick that still runs is not waited for: whatever it was doing is taken up at the next start.
+    runtime.shutdown_background();
+    ended.map(|()| Exit::Done)
+}
+
+/// What the system tells the process.
+struct SystemSignals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl SystemSignals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+impl Signals for SystemSignals {
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.hang_up.recv() => Wish::Reload,
+        }
+    }
+}

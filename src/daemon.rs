@@ -1,0 +1,221 @@
+//! The service: every background job in a loop of its own, started, supervised and stopped here.
+//!
+//! This is the only file that knows every loop. A job is a synchronous `tick`: it looks at the
+//! database, does what is due, and returns; it remembers nothing that matters, so it can be cut
+//! short anywhere. Timing, waking and stopping are here. A tick that fails or panics is tried again
+//! after a pause that doubles, and is named in `status` until it succeeds.
+
+mod looking;
+mod reload;
+mod supervise;
+
+use crate::daemon::looking::Looking;
+use crate::daemon::reload::Reload;
+use crate::daemon::supervise::{Job, Loop, Stop};
+use crate::notify::Outbox;
+use crate::rules::RuleSet;
+use crate::store::Store;
+use crate::store::lock::Lock;
+use crate::{intake, notify, write_back};
+use anyhow::Context;
+use jiff::Timestamp;
+use sd_notify::NotifyState;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// What the service is started with.
+#[derive(Debug)]
+pub struct Settings {
+    /// The folder of rule files.
+    pub rules: PathBuf,
+    /// The database.
+    pub database: PathBuf,
+    /// The lock of the state folder.
+    pub lock: PathBuf,
+    /// In place of the path of the one source.
+    pub content: Option<PathBuf>,
+    /// Where mails go.
+    pub outbox: Outbox,
+}
+
+/// How the service is told to stop or to look at its rules again: each future of the first stops
+/// it, the second time at once.
+pub trait Signals: Send + 'static {
+    /// Waits for the next wish.
+    fn next(&mut self) -> impl Future<Output = Wish> + Send;
+}
+
+/// What someone outside wants of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// End what is being done and stop; asked again: stop at once.
+    Stop,
+    /// Look at the rules now.
+    Reload,
+}
+
+/// The rule set in force, shared by all loops.
+#[derive(Clone, Debug)]
+struct InForce(Arc<RwLock<Arc<RuleSet>>>);
+
+impl InForce {
+    fn get(&self) -> Arc<RuleSet> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, rules: RuleSet) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+}
+
+/// The longest that a stop waits for ticks to end.
+const DRAIN: Duration = Duration::from_secs(4);
+/// How often decisions of other processes are looked for.
+const DECISIONS: Duration = Duration::from_millis(500);
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// When it cannot start: the state folder is in use, the rules do not load, the database cannot be
+/// opened. Once it runs, what fails is tried again.
+pub async fn run(
+    settings: Settings,
+    mut rules: RuleSet,
+    mut signals: impl Signals,
+) -> anyhow::Result<()> {
+    let _lock = Lock::take(&settings.lock)?;
+    place_content(&mut rules, settings.content.as_ref())?;
+    let mut store = Store::open(&settings.database)?;
+    let started = Timestamp::now();
+    store.write(|tx| tx.service_started(std::process::id(), started))?;
+    let in_force = InForce(Arc::new(RwLock::new(Arc::new(rules))));
+    let stop = Stop::default();
+    let (look, reloaded, check_rules, ready) = (
+        Arc::new(Notify::new()),
+        Arc::new(Notify::new()),
+        Arc::new(Notify::new()),
+        Arc::new(Notify::new()),
+    );
+
+    let open = {
+        let database = settings.database.clone();
+        move || Store::open(&database).context("the database")
+    };
+    let every = |name, seconds| Loop::new(name, Duration::from_secs(seconds), stop.clone());
+    let mut loops = tokio::task::JoinSet::new();
+
+    let looking = Looking::new(
+        in_force.clone(),
+        Arc::clone(&look),
+        Arc::clone(&ready),
+        stop.clone(),
+    )?;
+    let watch = every("watch and scan", 1).woken_by(&look);
+    loops.spawn(watch.run(open.clone(), move || looking.clone_job()));
+
+    let (rules_folder, content, force) = (
+        settings.rules.clone(),
+        settings.content.clone(),
+        in_force.clone(),
+    );
+    let reload = Reload::new(
+        rules_folder,
+        content,
+        force,
+        Arc::clone(&reloaded),
+        Arc::clone(&look),
+    );
+    loops.spawn(
+        every("rules", 1)
+            .woken_by(&check_rules)
+            .run(open.clone(), move || reload.clone().job()),
+    );
+
+    let force = in_force.clone();
+    let writing = Loop::new("write-back", DECISIONS, stop.clone());
+    loops.spawn(writing.run(open.clone(), move || {
+        let force = force.clone();
+        Job::new(move |store, now| {
+            write_back::tick(store, &force.get(), now)?;
+            Ok(())
+        })
+    }));
+
+    let (force, outbox) = (in_force.clone(), settings.outbox.clone());
+    loops.spawn(every("notify", 5).run(open.clone(), move || {
+        let (force, outbox) = (force.clone(), outbox.clone());
+        Job::new(move |store, now| {
+            notify::tick(store, &force.get(), &outbox, notify::When::Scheduled, now)?;
+            Ok(())
+        })
+    }));
+
+    let force = in_force.clone();
+    loops.spawn(
+        every("re-assess", 30)
+            .woken_by(&reloaded)
+            .run(open.clone(), move || {
+                let force = force.clone();
+                Job::new(move |store, now| {
+                    intake::reassess(store, &force.get(), now)?;
+                    Ok(())
+                })
+            }),
+    );
+
+    loops.spawn(every("expire", 5).run(open.clone(), || {
+        Job::new(|store, now| Ok(intake::pass_time(store, now)?))
+    }));
+
+    let beat = supervise::beat(store, stop.clone());
+    loops.spawn(beat);
+    tokio::spawn(async move {
+        ready.notified().await;
+        tell(&[NotifyState::Ready]);
+    });
+
+    loop {
+        match signals.next().await {
+            Wish::Reload => check_rules.notify_one(),
+            Wish::Stop => break,
+        }
+    }
+    tracing::info!("Stopping: what is being done is ended first");
+    tell(&[NotifyState::Stopping]);
+    stop.ask();
+    tokio::select! {
+        () = async { while loops.join_next().await.is_some() {} } => {}
+        () = tokio::time::sleep(DRAIN) => tracing::warn!("Stopped before all was ended; it is taken up at the next start"),
+        () = async { while signals.next().await != Wish::Stop {} } => tracing::warn!("Stopped at once"),
+    }
+    Ok(())
+}
+
+/// Puts a folder in the place of the path of the one source.
+///
+/// # Errors
+/// When the rules do not name exactly one source.
+pub fn place_content(rules: &mut RuleSet, content: Option<&PathBuf>) -> anyhow::Result<()> {
+    let Some(content) = content else {
+        return Ok(());
+    };
+    match rules.sources.as_mut_slice() {
+        [one] => one.path.clone_from(content),
+        sources => {
+            let count = sources.len();
+            anyhow::bail!(
+                "a folder can be named only for a single source, and the rules have {count}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Tells systemd, if it listens.
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("systemd could not be told: {error}");
+    }
+}
