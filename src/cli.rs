@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod decide;
+mod demo;
 mod explain;
 mod init;
 mod mails;
@@ -47,6 +48,8 @@ pub struct Cli {
 enum Verb {
     /// Make a rules/ and a state/ to start from
     Init(init::Args),
+    /// Show a sample newsroom at work, in a temporary folder
+    Demo(demo::Args),
     /// Run as a service: watch, score, mail, write, until told to stop
     Run(run::Args),
     /// Read the content once, score it, fill the queues, write decisions into files
@@ -75,6 +78,23 @@ enum Verb {
     Status,
     /// Print what a shell needs to complete these commands
     Completions(completions::Args),
+}
+
+impl Cli {
+    /// What is logged unless the environment says otherwise: the demo tells what happens itself.
+    #[must_use]
+    pub fn logs(&self) -> &'static str {
+        match self.verb {
+            Verb::Demo(_) => "error",
+            _ => "warn",
+        }
+    }
+
+    /// Whether the command goes on until it is stopped, so that its logs need times.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        matches!(self.verb, Verb::Run(_))
+    }
 }
 
 /// How a command ended.
@@ -132,6 +152,7 @@ pub fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
     };
     match cli.verb {
         Verb::Init(args) => init::run(&mut desk, &args),
+        Verb::Demo(args) => demo::run(&mut desk, &args),
         Verb::Run(args) => run::run(&mut desk, &args),
         Verb::Scan(args) => scan::run(&mut desk, &args),
         Verb::Check => check::run(&mut desk),

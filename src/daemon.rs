@@ -176,11 +176,8 @@ pub async fn run(
         tell(&[NotifyState::Ready]);
     });
 
-    loop {
-        match signals.next().await {
-            Wish::Reload => check_rules.notify_one(),
-            Wish::Stop => break,
-        }
+    while signals.next().await == Wish::Reload {
+        check_rules.notify_one();
     }
     tracing::info!("Stopping: what is being done is ended first");
     tell(&[NotifyState::Stopping]);

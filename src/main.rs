@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    log();
+    let cli = Cli::parse();
+    log(&cli);
     let mut screen = Screen::default();
-    match cli::run(Cli::parse(), &mut screen) {
+    match cli::run(cli, &mut screen) {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Wrong) => ExitCode::from(1),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -22,8 +23,9 @@ fn main() -> ExitCode {
 }
 
 /// Logs to standard error: as text, or as JSON if `COPYDESK_LOG_FORMAT` is `json`.
-fn log() {
-    let filter = EnvFilter::try_from_env("COPYDESK_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+fn log(cli: &Cli) {
+    let filter =
+        EnvFilter::try_from_env("COPYDESK_LOG").unwrap_or_else(|_| EnvFilter::new(cli.logs()));
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -31,7 +33,7 @@ fn log() {
         .with_target(false);
     if std::env::var("COPYDESK_LOG_FORMAT").is_ok_and(|format| format == "json") {
         logs.json().init();
-    } else if std::env::args().nth(1).is_some_and(|verb| verb == "run") {
+    } else if cli.is_service() {
         logs.with_ansi(terminal).init();
     } else {
         // A command that ends at once needs no times.

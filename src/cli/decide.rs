@@ -8,10 +8,12 @@ use crate::record::shown;
 use crate::review::{self, Actor, Request};
 use crate::rules::RuleSet;
 use crate::schedule;
-use crate::store::Store;
+use crate::store::items::Listed;
 use crate::store::lock::{Lock, LockError};
 use crate::store::write_backs::End;
+use crate::store::{Store, StoreError};
 use crate::write_back::{self, Outcome};
+use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -88,7 +90,7 @@ pub(super) fn run(
             }
         }
     }
-    let outcomes = write_back_now(desk, &mut store, &rules)?;
+    let outcomes = write_back_now(desk, &mut store, &rules, &decided)?;
     let mut lines = Vec::new();
     for listed in decided {
         let line = report(&outcomes, listed, now);
@@ -130,21 +132,47 @@ fn actor<'r>(rules: &'r RuleSet, email: Option<&str>) -> Result<Actor<'r>, Usage
     }
 }
 
-/// Carries the decisions into their files, unless a running service does.
+/// Carries the decisions into their files; a running service does that itself and is waited for.
 fn write_back_now(
     desk: &mut Desk<'_>,
     store: &mut Store,
     rules: &RuleSet,
+    decided: &[Listed],
 ) -> anyhow::Result<Vec<Outcome>> {
-    match Lock::wait(&desk.folders.lock()) {
-        Ok(_lock) => Ok(write_back::tick(store, rules, desk.now)?),
-        Err(LockError::Held(process)) => {
+    let give_up = Instant::now() + Duration::from_secs(3);
+    loop {
+        let process = match Lock::take(&desk.folders.lock()) {
+            Ok(_lock) => return Ok(write_back::tick(store, rules, desk.now)?),
+            Err(LockError::Held(process)) => process,
+            Err(error) => return Err(error.into()),
+        };
+        let written = store.read(|tx| {
+            let mut outcomes = Vec::new();
+            for listed in decided {
+                let item = listed.item.id;
+                let ends = tx.last_ends(item)?.into_iter();
+                outcomes.extend(ends.map(|(location, end)| Outcome {
+                    item,
+                    location,
+                    end,
+                    error: None,
+                }));
+            }
+            Ok::<_, StoreError>(outcomes)
+        })?;
+        if written.iter().all(|outcome| outcome.end.is_some()) {
+            return Ok(written);
+        }
+        if Instant::now() > give_up {
             desk.screen.complain(format!(
                 "process {process} writes the decision into the file"
             ))?;
-            Ok(Vec::new())
+            return Ok(written
+                .into_iter()
+                .filter(|outcome| outcome.end.is_some())
+                .collect());
         }
-        Err(error) => Err(error.into()),
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -154,11 +182,7 @@ struct Report {
     troubles: Vec<String>,
 }
 
-fn report(
-    outcomes: &[Outcome],
-    listed: crate::store::items::Listed,
-    now: jiff::Timestamp,
-) -> Report {
+fn report(outcomes: &[Outcome], listed: Listed, now: jiff::Timestamp) -> Report {
     let item = crate::report::ItemLine::of(listed, now);
     let hers: Vec<&Outcome> = outcomes
         .iter()

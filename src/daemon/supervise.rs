@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
+type Tick = dyn FnMut(&mut Store, Timestamp) -> anyhow::Result<()> + Send;
+
 /// Work that one loop does: a function of the database and the time.
-pub(super) struct Job(Box<dyn FnMut(&mut Store, Timestamp) -> anyhow::Result<()> + Send>);
+pub(super) struct Job(Box<Tick>);
 
 impl Job {
     pub(super) fn new(

@@ -203,6 +203,43 @@ impl Tx<'_> {
         })
     }
 
+    /// What has become of writing the last decision on an item: each file, and how that ended, or
+    /// `None` while it has not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn last_ends(&self, item: i64) -> Result<Vec<(Location, Option<End>)>, StoreError> {
+        let sql = "SELECT path, status, undo, error FROM write_backs WHERE item = ?1 AND decision =
+                       (SELECT id FROM decisions WHERE item = ?1 ORDER BY version DESC LIMIT 1)
+                   AND status <> 'superseded' ORDER BY id";
+        let rows = self.all(sql, [item], |row| {
+            let (path, status): (String, String) = (row.get(0)?, row.get(1)?);
+            let (undo, error): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+            Ok((
+                Location::stored(path),
+                status,
+                undo,
+                error.unwrap_or_default(),
+            ))
+        })?;
+        let end = |status: &str, undo: Option<String>, error: String| {
+            Ok::<_, StoreError>(match status {
+                "pending" => None,
+                "done" => {
+                    let undo = undo.map_or(Ok(Vec::new()), |undo| serde_json::from_str(&undo));
+                    Some(End::Done(
+                        undo.map_err(|error| StoreError::Odd(error.to_string()))?,
+                    ))
+                }
+                "stale" => Some(End::Stale(error)),
+                _ => Some(End::Refused(error)),
+            })
+        };
+        rows.into_iter()
+            .map(|(location, status, undo, error)| Ok((location, end(&status, undo, error)?)))
+            .collect()
+    }
+
     /// What our writes into a file have changed since the story's last revision, and not taken back:
     /// for each key, what stood there before the first of them and what the last one wrote. A file
     /// that was never written has moved here with what was written elsewhere.

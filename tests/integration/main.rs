@@ -11,6 +11,7 @@ mod architecture;
 mod broken;
 mod corpus;
 mod decide;
+mod demo;
 mod desk;
 mod explain;
 mod faces;
