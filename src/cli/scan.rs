@@ -7,6 +7,7 @@ use crate::intake::{self, Control};
 use crate::store::Store;
 use crate::store::lock::Lock;
 use crate::write_back;
+use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,17 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         let _lock = Lock::wait(&desk.folders.lock())?;
         let mut store = Store::open(&desk.folders.database())?;
         write_back::sweep(&rules);
-        let (counts, _) = intake::scan(&mut store, &rules, desk.now, &Control::NONE)?;
+        let bar = bar();
+        let progress = |done: usize, all: usize| {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        };
+        let control = Control {
+            progress: &progress,
+            ..Control::NONE
+        };
+        let (counts, _) = intake::scan(&mut store, &rules, desk.now, &control)?;
+        bar.finish_and_clear();
         (counts, write_back::tick(&mut store, &rules, desk.now)?)
     };
     for outcome in &outcomes {
@@ -67,4 +78,14 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         counted(counts.queued, "item")
     ))?;
     Ok(Exit::Done)
+}
+
+/// A bar on standard error; on anything but a terminal it draws nothing.
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} files, {eta} left");
+    let bar = ProgressBar::new(0);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }

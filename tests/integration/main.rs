@@ -20,6 +20,7 @@ mod golden;
 mod identity;
 mod mail;
 mod properties;
+mod readme;
 mod rules;
 mod rules_readme;
 mod scan;
