@@ -86,6 +86,7 @@ impl Cli {
     pub fn logs(&self) -> &'static str {
         match self.verb {
             Verb::Demo(_) => "error",
+            Verb::Run(_) => "info",
             _ => "warn",
         }
     }

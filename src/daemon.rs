@@ -40,8 +40,7 @@ pub struct Settings {
     pub outbox: Outbox,
 }
 
-/// How the service is told to stop or to look at its rules again: each future of the first stops
-/// it, the second time at once.
+/// How the service is told to stop or to look at its rules again.
 pub trait Signals: Send + 'static {
     /// Waits for the next wish.
     fn next(&mut self) -> impl Future<Output = Wish> + Send;

@@ -157,6 +157,18 @@ fn carry_out(
                 }
                 Ok::<_, StoreError>(())
             })?;
+            let shown = shown::line(location.as_str(), 200);
+            match &written.end {
+                End::Done(undo) if undo.is_empty() => {}
+                End::Done(_) => tracing::info!(
+                    item,
+                    location = shown,
+                    "Wrote the decision on item {item} into `{shown}`"
+                ),
+                End::Stale(why) | End::Refused(why) => {
+                    tracing::info!(item, location = shown, "Left `{shown}` as it is: {why}");
+                }
+            }
             Ok(Some(Outcome {
                 item,
                 location,

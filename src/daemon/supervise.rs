@@ -178,9 +178,10 @@ fn tick(mut store: Store, mut job: Job) -> anyhow::Result<(Store, Job)> {
     }
 }
 
-/// A loop may be silent this long before systemd is no longer told that all is well; a full pass
-/// over much content says in between that it goes on.
-const SILENT: Duration = Duration::from_secs(330);
+/// A loop may be silent this long before systemd is no longer told that all is well: longer than
+/// the ten minutes that a mail server may take to answer (RFC 5321, section 4.5.3.2). A pass over
+/// much content says in between that it goes on.
+const SILENT: Duration = Duration::from_secs(15 * 60);
 
 /// Notes now and then that the service runs, and tells systemd so: only when the database answers
 /// and every loop has been heard of.

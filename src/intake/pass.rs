@@ -270,7 +270,12 @@ impl<'a> Pass<'a> {
             .and_then(|s| s.broken.as_ref())
             .filter(|(b, _)| *b == broken)
             .map(|(_, since)| *since);
-        tracing::warn!(source = source.name, "`{}:{broken}`", told(&location));
+        let shown = told(&location);
+        tracing::warn!(
+            source = source.name,
+            location = shown,
+            "Kept `{shown}` as broken: {broken}"
+        );
         tx.put_location(
             &source.name,
             &Found {
@@ -299,7 +304,12 @@ impl<'a> Pass<'a> {
     ) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
         for warning in &record.warnings {
-            tracing::warn!(source = source.name, "`{}` {warning}", told(&location));
+            let shown = told(&location);
+            tracing::warn!(
+                source = source.name,
+                location = shown,
+                "`{shown}` {warning}"
+            );
         }
         let stood = tx.location(&source.name, &location)?;
         let mut known = tx.record_by_identity(&source.name, &record.identity)?;

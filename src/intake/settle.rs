@@ -281,6 +281,20 @@ impl Settling<'_> {
         };
         let place = self.place(queue, subject, assessment, self.now);
         let item = tx.open_item(record, revision, &place, self.now)?;
+        if tracing::enabled!(tracing::Level::INFO) {
+            let files = tx.locations_of(record)?;
+            let location = files
+                .first()
+                .map(|found| shown::line(found.location.as_str(), 200));
+            tracing::info!(
+                item = item.id,
+                queue = item.queue,
+                location,
+                "Queued item {} in {}",
+                item.id,
+                item.queue
+            );
+        }
         self.decide_by_queue(tx, &item, assessment)
     }
 

@@ -230,11 +230,11 @@ fn a_write_that_would_guess_is_left_to_a_person() {
         &desk,
         &["approve", &id],
         &expect![[r#"
-        2@2 approved: A lab opens its models
-        --- standard error
-         WARN `_news/lab.md` line 10: `published` holds text, not true or false, and reads as unpublished source="news"
-        item 2: the decision is not written into _news/lab.md: `published` holds text; it is not written over: change it by hand
-    "#]],
+            2@2 approved: A lab opens its models
+            --- standard error
+             WARN `_news/lab.md` line 10: `published` holds text, not true or false, and reads as unpublished source="news" location="_news/lab.md"
+            item 2: the decision is not written into _news/lab.md: `published` holds text; it is not written over: change it by hand
+        "#]],
     );
     screen(
         &desk,
