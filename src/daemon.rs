@@ -21,6 +21,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use sd_notify::NotifyState;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -112,6 +113,8 @@ pub async fn run(
         stop.clone(),
     )?;
     let watch = every("watch and scan", 1).woken_by(&look);
+    // Nobody is told what waits before it is known.
+    let first_pass = looking.first_pass();
     loops.spawn(watch.run(open.clone(), move || looking.clone_job()));
 
     let (rules_folder, content, force) = (
@@ -144,8 +147,11 @@ pub async fn run(
 
     let (force, outbox) = (in_force.clone(), settings.outbox.clone());
     loops.spawn(every("notify", 5).run(open.clone(), move || {
-        let (force, outbox) = (force.clone(), outbox.clone());
+        let (force, outbox, first_pass) = (force.clone(), outbox.clone(), Arc::clone(&first_pass));
         Job::new(move |store, now| {
+            if !first_pass.load(Ordering::SeqCst) {
+                return Ok(());
+            }
             notify::tick(store, &force.get(), &outbox, notify::When::Scheduled, now)?;
             Ok(())
         })

@@ -9,6 +9,7 @@ use crate::watch::hints::Watch;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -32,6 +33,7 @@ pub(super) struct Looking {
     watching: Arc<Mutex<Watching>>,
     wake: Arc<Notify>,
     ready: Arc<Notify>,
+    passed: Arc<AtomicBool>,
     stop: Stop,
 }
 
@@ -65,8 +67,14 @@ impl Looking {
             watching: Arc::new(Mutex::new(watching)),
             wake,
             ready,
+            passed: Arc::default(),
             stop,
         })
+    }
+
+    /// Whether the first whole pass has ended.
+    pub(super) fn first_pass(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.passed)
     }
 
     pub(super) fn clone_job(&self) -> Job {
@@ -91,6 +99,7 @@ impl Looking {
             if pass.missing {
                 watching.pass_within(GRACE);
             }
+            self.passed.store(true, Ordering::SeqCst);
             self.ready.notify_one();
             // What came meanwhile is looked at in the next tick, at once.
             self.wake.notify_one();
