@@ -87,6 +87,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let _lock = Lock::take(&settings.lock)?;
     place_content(&mut rules, settings.content.as_ref())?;
+    write_back::sweep(&rules);
     let mut store = Store::open(&settings.database)?;
     let started = Timestamp::now();
     store.write(|tx| tx.service_started(std::process::id(), started))?;
