@@ -15,11 +15,26 @@ fn main() -> ExitCode {
         Ok(Exit::Wrong) => ExitCode::from(1),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let told = screen.complain(format!("copydesk: {error:#}"));
+            let told = screen.complain(format!("copydesk: {}", whole(&error)));
             drop(told);
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
     }
+}
+
+/// An error with its causes, each said once.
+fn whole(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .skip(1)
+        .map(ToString::to_string)
+        .fold(error.to_string(), |told, cause| {
+            if told.contains(&cause) {
+                told
+            } else {
+                format!("{told}: {cause}")
+            }
+        })
 }
 
 /// Logs to standard error: as text, or as JSON if `COPYDESK_LOG_FORMAT` is `json`.

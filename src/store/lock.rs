@@ -3,7 +3,7 @@
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Held while a pass runs; the system lets go of it when the process ends, however it ends.
@@ -18,6 +18,13 @@ impl Lock {
     /// # Errors
     /// [`LockError::Held`] by another process, or what the system says.
     pub fn take(path: &Path) -> Result<Self, LockError> {
+        Self::take_file(path).map_err(|error| LockError::Io {
+            path: path.to_owned(),
+            error,
+        })?
+    }
+
+    fn take_file(path: &Path) -> std::io::Result<Result<Self, LockError>> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -30,12 +37,18 @@ impl Lock {
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut holder = String::new();
             file.read_to_string(&mut holder)?;
-            return Err(LockError::Held(holder.trim().to_owned()));
+            // It has not told its number yet.
+            let holder = if holder.trim().is_empty() {
+                "unknown"
+            } else {
+                holder.trim()
+            };
+            return Ok(Err(LockError::Held(holder.to_owned())));
         }
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
-        Ok(Self { _file: file })
+        Ok(Ok(Self { _file: file }))
     }
 
     /// Takes the lock like [`take`](Self::take), but waits two seconds: a pass or a deciding command
@@ -63,6 +76,11 @@ pub enum LockError {
     #[error("the state folder is in use by process {0}")]
     Held(String),
     /// The system refused.
-    #[error("the state folder cannot be locked: {0}")]
-    Io(#[from] std::io::Error),
+    #[error("the state folder's lock `{}` cannot be taken: {error}", .path.display())]
+    Io {
+        /// The lock.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
 }
