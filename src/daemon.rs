@@ -21,10 +21,9 @@ use anyhow::Context;
 use jiff::Timestamp;
 use sd_notify::NotifyState;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// What the service is started with.
 #[derive(Debug)]
@@ -85,7 +84,7 @@ pub async fn run(
     mut rules: RuleSet,
     mut signals: impl Signals,
 ) -> anyhow::Result<()> {
-    let _lock = Lock::take(&settings.lock)?;
+    let _lock = Lock::wait(&settings.lock)?;
     place_content(&mut rules, settings.content.as_ref())?;
     write_back::sweep(&rules);
     let mut store = Store::open(&settings.database)?;
@@ -93,8 +92,8 @@ pub async fn run(
     store.write(|tx| tx.service_started(std::process::id(), started))?;
     let in_force = InForce(Arc::new(RwLock::new(Arc::new(rules))));
     let stop = Stop::default();
-    let (look, reloaded, check_rules, ready) = (
-        Arc::new(Notify::new()),
+    let (ready, first_pass) = watch::channel(false);
+    let (look, reloaded, check_rules) = (
         Arc::new(Notify::new()),
         Arc::new(Notify::new()),
         Arc::new(Notify::new()),
@@ -110,12 +109,10 @@ pub async fn run(
     let looking = Looking::new(
         in_force.clone(),
         Arc::clone(&look),
-        Arc::clone(&ready),
+        Arc::new(ready),
         stop.clone(),
     )?;
     let watch = every("watch and scan", 1).woken_by(&look);
-    // Nobody is told what waits before it is known.
-    let first_pass = looking.first_pass();
     loops.spawn(watch.run(open.clone(), move || looking.clone_job()));
 
     let (rules_folder, content, force) = (
@@ -147,16 +144,25 @@ pub async fn run(
     }));
 
     let (force, outbox) = (in_force.clone(), settings.outbox.clone());
-    loops.spawn(every("notify", 5).run(open.clone(), move || {
-        let (force, outbox, first_pass) = (force.clone(), outbox.clone(), Arc::clone(&first_pass));
+    let telling = every("notify", 5).run(open.clone(), move || {
+        let (force, outbox) = (force.clone(), outbox.clone());
         Job::new(move |store, now| {
-            if !first_pass.load(Ordering::SeqCst) {
-                return Ok(());
-            }
             notify::tick(store, &force.get(), &outbox, notify::When::Scheduled, now)?;
             Ok(())
         })
-    }));
+    });
+    // A digest tells what waits, which only a whole pass knows.
+    let (mut passed, stopped) = (first_pass.clone(), stop.clone());
+    loops.spawn(async move {
+        let has_passed = async { passed.wait_for(|passed| *passed).await.is_ok() };
+        let goes_on = tokio::select! {
+            has_passed = has_passed => has_passed,
+            () = stopped.asked() => false,
+        };
+        if goes_on {
+            telling.await;
+        }
+    });
 
     let force = in_force.clone();
     loops.spawn(
@@ -178,8 +184,10 @@ pub async fn run(
     let beat = supervise::beat(store, stop.clone());
     loops.spawn(beat);
     tokio::spawn(async move {
-        ready.notified().await;
-        tell(&[NotifyState::Ready]);
+        let mut first_pass = first_pass;
+        if first_pass.wait_for(|passed| *passed).await.is_ok() {
+            tell(&[NotifyState::Ready]);
+        }
     });
 
     while signals.next().await == Wish::Reload {

@@ -77,6 +77,8 @@ pub struct Control<'c> {
     pub stop: &'c dyn Fn() -> bool,
     /// Told how many files of one source were read, and how many are to be read.
     pub progress: &'c dyn Fn(usize, usize),
+    /// Whether a file that is still being written is left for later; else it is called broken.
+    pub patient: bool,
 }
 
 impl std::fmt::Debug for Control<'_> {
@@ -90,6 +92,7 @@ impl Control<'_> {
     pub const NONE: Self = Self {
         stop: &|| false,
         progress: &|_, _| {},
+        patient: false,
     };
 }
 
@@ -98,7 +101,7 @@ impl Control<'_> {
 pub struct Looked {
     /// Whether files are missing: a pass after the [`GRACE`] judges them.
     pub missing: bool,
-    /// Files that are still being written.
+    /// Files that are still being written, by their whole paths.
     pub unsettled: Vec<PathBuf>,
 }
 
@@ -116,7 +119,9 @@ pub fn scan(
     let mut looked = Looked::default();
     for source in &rules.sources {
         let settling = Settling { rules, source, now };
-        looked.missing |= Pass::new(settling, &mut tally).run(store, control)?.missing;
+        let found = Pass::new(settling, &mut tally).run(store, control)?;
+        looked.missing |= found.missing;
+        looked.unsettled.extend(found.unsettled);
     }
     if !(control.stop)() {
         assess_again(store, rules, now, &mut tally)?;

@@ -2,17 +2,17 @@
 
 use super::InForce;
 use super::supervise::{Job, Stop};
-use crate::intake::{self, Control};
+use crate::intake::{self, Control, Looked};
 use crate::rules::RuleSet;
 use crate::store::Store;
 use crate::watch::hints::Watch;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// A whole pass comes after an hour, give or take a quarter, so that many services on one disk do
 /// not look at the same moment.
@@ -32,25 +32,46 @@ pub(super) struct Looking {
     in_force: InForce,
     watching: Arc<Mutex<Watching>>,
     wake: Arc<Notify>,
-    ready: Arc<Notify>,
-    passed: Arc<AtomicBool>,
+    ready: Arc<watch::Sender<bool>>,
     stop: Stop,
 }
 
 /// What is watched and what is still to be looked at; outlives a failed tick.
 struct Watching {
     watch: Watch,
-    /// The folders of the sources: their real paths if they are watched, else why they are not.
-    folders: BTreeMap<PathBuf, Result<PathBuf, String>>,
+    /// The folders of the sources if they are watched, else why they are not.
+    folders: BTreeMap<PathBuf, Result<Watched, String>>,
     again: BTreeSet<(Instant, PathBuf)>,
     next_pass: Instant,
+}
+
+/// A folder that is watched. Another one that takes its place is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Watched {
+    real: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Watched {
+    /// Events name files by the path that is watched, so that it must be the whole one.
+    fn of(folder: &Path) -> std::io::Result<Self> {
+        let real = folder.canonicalize()?;
+        let metadata = real.metadata()?;
+        let (device, inode) = (metadata.dev(), metadata.ino());
+        Ok(Self {
+            real,
+            device,
+            inode,
+        })
+    }
 }
 
 impl Looking {
     pub(super) fn new(
         in_force: InForce,
         wake: Arc<Notify>,
-        ready: Arc<Notify>,
+        ready: Arc<watch::Sender<bool>>,
         stop: Stop,
     ) -> anyhow::Result<Self> {
         let waking = Arc::clone(&wake);
@@ -67,14 +88,8 @@ impl Looking {
             watching: Arc::new(Mutex::new(watching)),
             wake,
             ready,
-            passed: Arc::default(),
             stop,
         })
-    }
-
-    /// Whether the first whole pass has ended.
-    pub(super) fn first_pass(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.passed)
     }
 
     pub(super) fn clone_job(&self) -> Job {
@@ -85,22 +100,23 @@ impl Looking {
     fn tick(&self, store: &mut Store, now: Timestamp) -> anyhow::Result<()> {
         let rules = self.in_force.get();
         let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
-        let added = watching.follow(&rules, store)?;
         let hints = watching.watch.take();
+        // Folders that were made while events were lost are not watched yet.
+        let added = watching.follow(&rules, store, hints.rescan)?;
         tracing::debug!(?hints, "Hints");
         let control = Control {
             stop: &|| self.stop.is_asked(),
             progress: &|_, _| self.stop.goes_on("watch and scan"),
+            patient: true,
         };
         if added || hints.rescan || watching.next_pass <= Instant::now() {
             watching.plan_pass();
-            watching.again.clear();
-            let (_, pass) = intake::scan(store, &rules, now, &control)?;
-            if pass.missing {
-                watching.pass_within(GRACE);
+            let (_, looked) = intake::scan(store, &rules, now, &control)?;
+            watching.plan_again(looked);
+            watching.look_into_again(&hints.paths);
+            if !self.stop.is_asked() {
+                self.ready.send_replace(true);
             }
-            self.passed.store(true, Ordering::SeqCst);
-            self.ready.notify_one();
             // What came meanwhile is looked at in the next tick, at once.
             self.wake.notify_one();
             return Ok(());
@@ -111,31 +127,15 @@ impl Looking {
             let Some(Ok(folder)) = watching.folders.get(&source.path).cloned() else {
                 continue;
             };
-            let below = |path: &PathBuf| path.strip_prefix(&folder).ok().map(Path::to_owned);
+            let below = |path: &PathBuf| path.strip_prefix(&folder.real).ok().map(Path::to_owned);
             let below: Vec<PathBuf> = paths.iter().filter_map(below).collect();
             if below.is_empty() {
                 continue;
             }
             let looked = intake::look_at(store, &rules, source, &below, now)?;
-            if looked.missing {
-                watching.pass_within(GRACE);
-            }
-            for path in looked.unsettled {
-                watching
-                    .again
-                    .insert((Instant::now() + UNSETTLED, folder.join(path)));
-            }
+            watching.plan_again(looked);
         }
-        for folder in paths
-            .iter()
-            .filter(|path| !due.contains(*path) && path.is_dir())
-        {
-            for wait in AGAIN {
-                watching
-                    .again
-                    .insert((Instant::now() + wait, folder.clone()));
-            }
-        }
+        watching.look_into_again(paths.difference(&due));
         self.wake_for(&watching);
         Ok(())
     }
@@ -158,8 +158,9 @@ impl Looking {
 }
 
 impl Watching {
-    /// Watches the folders that the rules name, and no others. Returns whether one is new.
-    fn follow(&mut self, rules: &RuleSet, store: &mut Store) -> anyhow::Result<bool> {
+    /// Watches the folders that the rules name, and no others; `anew` with all that is below them.
+    /// Returns whether one is new.
+    fn follow(&mut self, rules: &RuleSet, store: &mut Store, anew: bool) -> anyhow::Result<bool> {
         let wanted: BTreeSet<&PathBuf> = rules.sources.iter().map(|source| &source.path).collect();
         let old: Vec<PathBuf> = self
             .folders
@@ -169,23 +170,27 @@ impl Watching {
             .collect();
         for folder in old {
             if let Some(Ok(real)) = self.folders.remove(&folder) {
-                self.watch.remove(&real);
+                self.watch.remove(&real.real);
             }
         }
         let mut added = false;
         for source in &rules.sources {
             match self.folders.get(&source.path) {
-                Some(Ok(folder)) if folder.is_dir() => continue,
+                Some(Ok(old)) => {
+                    let stands = Watched::of(&source.path).is_ok_and(|found| found == *old);
+                    if stands && !anew {
+                        continue;
+                    }
+                    if !stands {
+                        self.watch.remove(&old.real.clone());
+                    }
+                }
                 // One that could not be watched is tried again with each whole pass.
                 Some(Err(_)) if self.next_pass > Instant::now() => continue,
                 _ => {}
             }
-            // Events name files by the path that is watched, so that it must be the whole one.
-            let real = source
-                .path
-                .canonicalize()
-                .map_err(|error| error.to_string());
-            let watched = real.and_then(|folder| self.watch.add(&folder).map(|()| folder));
+            let found = Watched::of(&source.path).map_err(|error| error.to_string());
+            let watched = found.and_then(|found| self.watch.add(&found.real).map(|()| found));
             if self.folders.get(&source.path) != Some(&watched) {
                 added = true;
                 let polled = watched.as_ref().err().map(String::as_str);
@@ -214,6 +219,32 @@ impl Watching {
             HOURLY - quarter + jitter
         };
         self.next_pass = Instant::now() + wait;
+    }
+
+    /// Plans to look again at what could not be judged yet.
+    fn plan_again(&mut self, looked: Looked) {
+        if looked.missing {
+            self.pass_within(GRACE);
+        }
+        for file in looked.unsettled {
+            let watched = self.folders.iter().find_map(|(path, folder)| {
+                let below = file.strip_prefix(path).ok()?;
+                Some(folder.as_ref().ok()?.real.join(below))
+            });
+            match watched {
+                Some(file) => drop(self.again.insert((Instant::now() + UNSETTLED, file))),
+                None => self.pass_within(UNSETTLED),
+            }
+        }
+    }
+
+    /// Plans to look again into those of these paths that are folders.
+    fn look_into_again<'p>(&mut self, paths: impl IntoIterator<Item = &'p PathBuf>) {
+        for folder in paths.into_iter().filter(|path| path.is_dir()) {
+            for wait in AGAIN {
+                self.again.insert((Instant::now() + wait, folder.clone()));
+            }
+        }
     }
 
     fn pass_within(&mut self, wait: Duration) {

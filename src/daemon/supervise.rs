@@ -42,6 +42,13 @@ impl Stop {
         self.asked.load(Ordering::SeqCst)
     }
 
+    /// Waits until the service is to stop.
+    pub(super) async fn asked(&self) {
+        while !self.is_asked() {
+            self.wait(Duration::from_secs(3600)).await;
+        }
+    }
+
     /// Waits for a time, unless the service is to stop.
     async fn wait(&self, time: Duration) {
         let stopped = self.wake.notified();
@@ -178,10 +185,10 @@ fn tick(mut store: Store, mut job: Job) -> anyhow::Result<(Store, Job)> {
     }
 }
 
-/// A loop may be silent this long before systemd is no longer told that all is well: longer than
-/// the ten minutes that a mail server may take to answer (RFC 5321, section 4.5.3.2). A pass over
-/// much content says in between that it goes on.
-const SILENT: Duration = Duration::from_secs(15 * 60);
+/// A loop may be silent this long before systemd is no longer told that all is well: a pause after
+/// failures and an SMTP server's longest silence are shorter, and a full pass over much content
+/// says in between that it goes on.
+const SILENT: Duration = Duration::from_secs(1_200);
 
 /// Notes now and then that the service runs, and tells systemd so: only when the database answers
 /// and every loop has been heard of.

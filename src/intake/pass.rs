@@ -11,7 +11,7 @@ use crate::record::{Hash, Record, shown};
 use crate::store::records::{Found, Known};
 use crate::store::{Store, StoreError, Tx};
 use crate::{record, watch};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,15 +92,12 @@ impl<'a> Pass<'a> {
         if !frozen {
             self.mark_missing(store, missing)?;
         }
-        let mut done = 0;
+        let (mut done, mut looked) = (0, Looked::default());
         for batch in difference.to_read.chunks(BATCH) {
             if (control.stop)() {
                 return Ok(Looked::default());
             }
-            let readings = batch
-                .iter()
-                .filter_map(|l| Some((l.clone(), read(&folder, source, l)?)))
-                .collect();
+            let readings = self.read_all(&folder, batch, control.patient, &mut looked);
             self.take_in(store, &folder, readings)?;
             done += batch.len();
             (control.progress)(done, difference.to_read.len());
@@ -112,10 +109,32 @@ impl<'a> Pass<'a> {
             store.write(|tx| tx.set_reading(&source.name, &reading))?;
         }
         self.finish(store, &folder)?;
-        Ok(Looked {
-            missing: !missing.is_empty() && !frozen,
-            unsettled: Vec::new(),
-        })
+        looked.missing = !missing.is_empty() && !frozen;
+        Ok(looked)
+    }
+
+    /// Reads files; a patient look leaves out those that are still being written, and names them.
+    fn read_all(
+        &self,
+        folder: &Folder,
+        files: &[Location],
+        patient: bool,
+        looked: &mut Looked,
+    ) -> Vec<(Location, Reading)> {
+        let source = self.settling.source;
+        let mut readings = Vec::new();
+        for location in files {
+            match read(folder, source, location) {
+                Some(Reading::Broken(broken, _))
+                    if patient && is_being_written(source, location, &broken) =>
+                {
+                    looked.unsettled.push(source.path.join(location.to_path()));
+                }
+                Some(reading) => readings.push((location.clone(), reading)),
+                None => {}
+            }
+        }
+        readings
     }
 
     /// Looks at some files and folders, as paths below the source's folder. What is missing there
@@ -129,28 +148,19 @@ impl<'a> Pass<'a> {
         let Ok(folder) = Folder::open(&source.path) else {
             return Ok(Looked::default());
         };
-        let mut looked = Looked::default();
+        let (mut looked, mut to_read) = (Looked::default(), BTreeSet::new());
         for path in paths {
             let location = Location::of(path);
             let known = store.read(|tx| tx.locations_below(&source.name, &location))?;
             let difference = self.compare(watch::walk_below(&source.path, path), known, false);
             looked.missing |= !difference.missing.is_empty();
             self.mark_missing(store, &difference.missing)?;
-            for batch in difference.to_read.chunks(BATCH) {
-                let mut readings = Vec::new();
-                for location in batch {
-                    match read(&folder, source, location) {
-                        Some(Reading::Broken(broken, _))
-                            if is_being_written(source, location, &broken) =>
-                        {
-                            looked.unsettled.push(location.to_path());
-                        }
-                        Some(reading) => readings.push((location.clone(), reading)),
-                        None => {}
-                    }
-                }
-                self.take_in(store, &folder, readings)?;
-            }
+            to_read.extend(difference.to_read);
+        }
+        let to_read: Vec<Location> = to_read.into_iter().collect();
+        for batch in to_read.chunks(BATCH) {
+            let readings = self.read_all(&folder, batch, true, &mut looked);
+            self.take_in(store, &folder, readings)?;
         }
         self.finish(store, &folder)?;
         Ok(looked)
@@ -248,7 +258,7 @@ impl<'a> Pass<'a> {
                         self.keep_broken(tx, location, broken, stat)?
                     }
                     Reading::Record(record, raw, stat) => {
-                        self.take(tx, location, *record, raw, stat, classes)?
+                        self.take(tx, folder, location, (*record, raw, stat), classes)?
                     }
                 }
             }
@@ -296,10 +306,9 @@ impl<'a> Pass<'a> {
     fn take(
         &mut self,
         tx: &Tx<'_>,
+        folder: &Folder,
         location: Location,
-        record: Record,
-        raw: Hash,
-        stat: Stat,
+        (record, raw, stat): (Record, Hash, Stat),
         classes: i64,
     ) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
@@ -329,7 +338,7 @@ impl<'a> Pass<'a> {
             }
         }
         if known.is_none() && record.identity == location.as_str() {
-            known = self.moved_here(tx, &record)?;
+            known = self.moved_here(tx, folder, &record)?;
         }
         let found = |id: i64| Found {
             location: location.clone(),
@@ -437,10 +446,20 @@ impl<'a> Pass<'a> {
         Ok(before == after)
     }
 
-    /// The record without a URL that stood elsewhere with the same content and is missing there.
-    fn moved_here(&self, tx: &Tx<'_>, record: &Record) -> Result<Option<Known>, StoreError> {
+    /// The record without a URL that stood elsewhere with the same content and is missing there,
+    /// noted or not: a hint may name the new place before the old one.
+    fn moved_here(
+        &self,
+        tx: &Tx<'_>,
+        folder: &Folder,
+        record: &Record,
+    ) -> Result<Option<Known>, StoreError> {
         let Settling { source, now, .. } = self.settling;
-        for missing in tx.missing_with(&source.name, record.revision, now - GRACE)? {
+        for missing in tx.files_with(&source.name, record.revision, now - GRACE)? {
+            let is_gone = || folder.stat(&missing.location).is_err_and(|e| e.is_gone());
+            if missing.missing_since.is_none() && !is_gone() {
+                continue;
+            }
             let Some(known) = missing
                 .record
                 .map(|id| tx.record(id))

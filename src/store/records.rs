@@ -332,11 +332,12 @@ impl Tx<'_> {
         self.all(&sql, [record], Found::of)
     }
 
-    /// Files of a source that are missing since `since` or later and held this revision.
+    /// Files of a source that hold this revision, or are missing since `since` or later and held
+    /// it: first those that are missing, and not more than could be looked at.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn missing_with(
+    pub fn files_with(
         &self,
         source: &str,
         revision: Hash,
@@ -344,7 +345,8 @@ impl Tx<'_> {
     ) -> Result<Vec<Found>, StoreError> {
         let sql = format!(
             "SELECT {FOUND} FROM locations
-             WHERE source = ?1 AND revision = ?2 AND missing_since >= ?3 ORDER BY missing_since, path"
+             WHERE source = ?1 AND revision = ?2 AND (missing_since >= ?3 OR missing_since IS NULL)
+             ORDER BY missing_since IS NULL, missing_since, path LIMIT 50"
         );
         self.all(&sql, (source, revision, Micros(since)), Found::of)
     }

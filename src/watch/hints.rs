@@ -30,11 +30,17 @@ impl Hints {
 
     fn add(&mut self, event: notify::Result<Event>) {
         match event {
-            Ok(event) if event.need_rescan() => self.rescan = true,
+            Ok(event) if event.need_rescan() => {
+                tracing::info!("Events were lost, so that everything is looked at");
+                self.rescan = true;
+            }
             Ok(event) if is_telling(event.kind) => self.paths.extend(event.paths),
             Ok(_) => {}
             // Among them that no more folders can be watched.
-            Err(_) => self.rescan = true,
+            Err(error) => {
+                tracing::warn!("The watch is not whole, so that everything is looked at: {error}");
+                self.rescan = true;
+            }
         }
         if self.paths.len() > MOST {
             self.paths.clear();

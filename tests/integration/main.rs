@@ -10,6 +10,7 @@
 mod architecture;
 mod broken;
 mod corpus;
+mod crash;
 mod decide;
 mod demo;
 mod desk;
@@ -24,6 +25,7 @@ mod readme;
 mod rules;
 mod rules_readme;
 mod scan;
+mod service;
 mod smtp;
 mod terminal;
 mod upstream;

@@ -677,7 +677,7 @@ asyncio.run(main())
 "#;
 
 /// A process that ends with the test.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -704,8 +704,14 @@ fn found(name: &str, program: &str, args: &[&str]) -> bool {
     found
 }
 
+/// Whether a real server can be started here.
+pub(crate) fn has_real_server() -> bool {
+    found("aiosmtpd", "python3", &["-c", "import aiosmtpd"])
+        && found("openssl", "openssl", &["version"])
+}
+
 /// A certificate for this machine, and the authority that signed it.
-fn certificates(folder: &Path) {
+pub(crate) fn certificates(folder: &Path) {
     fs::write(
         folder.join("names"),
         "subjectAltName=IP:127.0.0.1,DNS:localhost\n",
@@ -729,11 +735,24 @@ fn certificates(folder: &Path) {
     }
 }
 
+/// A real server, and its port.
+pub(crate) fn real_server(mode: &str, folder: &Path) -> (Running, u16) {
+    let server = Command::new("python3")
+        .args(["-c", AIOSMTPD, mode])
+        .arg(folder)
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut server = Running(server.unwrap());
+    let mut port = String::new();
+    BufReader::new(server.0.stdout.take().unwrap())
+        .read_line(&mut port)
+        .unwrap();
+    (server, port.trim().parse().unwrap())
+}
+
 #[test]
 fn a_real_server_takes_the_digest_over_tls() {
-    if !found("aiosmtpd", "python3", &["-c", "import aiosmtpd"])
-        || !found("openssl", "openssl", &["version"])
-    {
+    if !has_real_server() {
         return;
     }
     let certificates_at = tempfile::tempdir().unwrap();
@@ -743,17 +762,7 @@ fn a_real_server_takes_the_digest_over_tls() {
         ("starttls", "smtp", "?tls=required"),
         ("implicit", "smtps", ""),
     ] {
-        let server = Command::new("python3")
-            .args(["-c", AIOSMTPD, mode])
-            .arg(folder)
-            .stdout(Stdio::piped())
-            .spawn();
-        let mut server = Running(server.unwrap());
-        let mut port = String::new();
-        BufReader::new(server.0.stdout.take().unwrap())
-            .read_line(&mut port)
-            .unwrap();
-        let port = port.trim();
+        let (_server, port) = real_server(mode, folder);
         let url = |password: &str| format!("{scheme}://desk:{password}@127.0.0.1:{port}{option}");
         let send = |desk: &Desk, password: &str, trusted: bool| {
             let mut command = notify_at(desk, &url(password), &[]);

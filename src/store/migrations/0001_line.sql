@@ -61,6 +61,7 @@ CREATE TABLE locations (
     PRIMARY KEY (source, path)
 ) STRICT;
 CREATE INDEX locations_by_record ON locations (record);
+CREATE INDEX locations_by_revision ON locations (source, revision);
 
 CREATE TABLE items (
     id            INTEGER PRIMARY KEY,
