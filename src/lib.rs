@@ -40,7 +40,7 @@
 //!
 //! 1. An aggregator drops `_news/rekognition.md` with `published: false`. [`intake::scan`] walks the
 //!    folder, finds a file whose state it does not know, and reads it beneath the source's folder
-//!    ([`record::file`]). [`record::Record::read`] splits front matter and body, reads the YAML
+//!    ([`record::file`]). [`record::Record::read`] splits front matter and body, reads the keys
 //!    within a budget, names the record by its source URL and hashes content and signals apart.
 //!    What is no record is kept as broken, with line and column, and the pass goes on.
 //! 2. [`rules::RuleSet::assess`] scores it: every point is a hit with a reason and a place in

@@ -1,26 +1,29 @@
 //! One record: reading it, telling its versions apart, editing it.
 //!
-//! A record is a Markdown file with YAML front matter between `---` lines. Everything in it is
-//! untrusted: it is read within a [budget](yaml::Budget), nothing is guessed, and what cannot be
-//! read is [`Broken`], with line, column and reason. This module knows no rules and no database.
+//! A record is a Markdown file with front matter in YAML, TOML or JSON, or a whole file of keys
+//! ([`kind`]). Everything in it is untrusted: it is read within a [budget](yaml::Budget), nothing is
+//! guessed, and what cannot be read is [`Broken`], with line, column and reason. This module knows
+//! no rules and no database.
 
 pub mod edit;
 pub mod file;
+pub mod json;
+pub mod kind;
 pub mod location;
 pub mod shown;
 pub mod source;
+pub mod toml;
 pub mod value;
 pub mod yaml;
 
+use crate::record::kind::{Kind, split};
 use crate::record::source::{Class, Classes, Source};
 use crate::record::value::{Map, Value};
-use crate::record::yaml::{Budget, Node};
 use std::fmt;
-use std::ops::Range;
 
 /// Most bytes of a file.
 pub const FILE_BYTES: u64 = 8 * 1024 * 1024;
-/// Most bytes of front matter.
+/// Most bytes of front matter, or of a whole file of keys.
 pub const FRONT_MATTER_BYTES: usize = 256 * 1024;
 
 /// A BLAKE3 hash, cut to nothing: 32 bytes.
@@ -75,15 +78,19 @@ pub struct Broken {
     pub reason: String,
 }
 
-const UNCLOSED: &str = "the front matter is not closed: no second `---` line";
-const EMPTY: &str = "the file is empty";
-
 impl Broken {
     /// Whether a file reads so while it is being written.
     #[must_use]
     pub fn is_unfinished(&self) -> bool {
         let changing = file::ReadError::Changing.to_string();
-        [UNCLOSED, EMPTY, &changing].contains(&self.reason.as_str())
+        [
+            kind::EMPTY,
+            kind::UNCLOSED,
+            kind::UNCLOSED_TOML,
+            json::UNCLOSED,
+            &changing,
+        ]
+        .contains(&self.reason.as_str())
     }
 
     /// A fault at a line and a column, both from 1.
@@ -98,31 +105,14 @@ impl Broken {
     }
 }
 
-/// The parts of a file.
-pub(crate) struct Parts<'a> {
-    /// The whole file as text, a byte-order mark included.
-    pub text: &'a str,
-    /// The front matter without its `---` lines.
-    pub front: Range<usize>,
-    /// What follows the closing line.
-    pub body: Range<usize>,
-    /// The tree of the front matter; its spans count from the start of `front`.
-    pub tree: Node,
-}
-
-impl Parts<'_> {
-    pub(crate) fn body(&self) -> &str {
-        &self.text[self.body.clone()]
-    }
-}
-
 impl Record {
-    /// Reads the bytes of a file that stands at `path`, which names it if no URL does.
+    /// Reads the bytes of a file that stands at `path`, which tells its kind, and names it if no
+    /// URL does.
     ///
     /// # Errors
     /// [`Broken`] when this is no record.
     pub fn read(bytes: &[u8], path: &str, source: &Source) -> Result<Self, Broken> {
-        let parts = split(bytes)?;
+        let parts = split(bytes, Kind::of(path))?;
         let mut fields = Map::default();
         let mut published = source.published.missing;
         let mut warnings = Vec::new();
@@ -277,89 +267,5 @@ fn lines_by_lf(text: &str) -> std::borrow::Cow<'_, str> {
         text.replace("\r\n", "\n").replace('\r', "\n").into()
     } else {
         text.into()
-    }
-}
-
-/// Splits a file into front matter and body and reads the front matter.
-pub(crate) fn split(bytes: &[u8]) -> Result<Parts<'_>, Broken> {
-    let broken = |line, column, reason: &str| Broken::at((line, column), reason.to_owned());
-    if bytes.len() as u64 > FILE_BYTES {
-        return Err(broken(1, 1, "larger than 8 MiB"));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-        let (line, column) = yaml::place(&good, good.len());
-        match bytes {
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => broken(1, 1, "UTF-16; save the file as UTF-8"),
-            _ => broken(line, column, "not UTF-8"),
-        }
-    })?;
-    let at = |offset: usize, reason: String| Broken::at(yaml::place(text, offset), reason);
-    if let Some(nul) = text.find('\0') {
-        return Err(at(nul, "a NUL byte".into()));
-    }
-    let start = if text.starts_with('\u{feff}') { 3 } else { 0 };
-    if text[start..].trim().is_empty() {
-        return Err(at(start, EMPTY.into()));
-    }
-    let mut lines = Lines { text, at: start };
-    let first = lines.next().unwrap_or(start..start);
-    if text[first.clone()].trim_end() != "---" {
-        return Err(at(
-            start,
-            match text[first].trim_end() {
-                "+++" => "TOML front matter (`+++`) is not read; write YAML between `---` lines",
-                _ => "no front matter: the first line must be `---`",
-            }
-            .into(),
-        ));
-    }
-    let front_start = lines.at;
-    let close = lines
-        .find(|line| matches!(text[line.clone()].trim_end(), "---" | "..."))
-        .ok_or_else(|| broken(1, 1, UNCLOSED))?;
-    let front = front_start..close.start;
-    if front.len() > FRONT_MATTER_BYTES {
-        return Err(broken(1, 1, "the front matter is larger than 256 KiB"));
-    }
-    let tree = yaml::read(&text[front.clone()], Budget::RECORD)
-        .map_err(|fault| at(front.start + fault.at, fault.message))?
-        .ok_or_else(|| at(front.start, "the front matter holds no key".into()))?;
-    match tree.as_map() {
-        None => Err(at(
-            front.start + tree.span.start,
-            "the front matter is no mapping of keys".into(),
-        )),
-        Some([]) => Err(at(front.start, "the front matter holds no key".into())),
-        Some(_) => Ok(Parts {
-            text,
-            front,
-            body: lines.at..text.len(),
-            tree,
-        }),
-    }
-}
-
-/// The ranges of lines, each without its line ending; `at` stands behind the last one given.
-struct Lines<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl Iterator for Lines<'_> {
-    type Item = Range<usize>;
-
-    fn next(&mut self) -> Option<Range<usize>> {
-        let rest = &self.text[self.at..];
-        if rest.is_empty() {
-            return None;
-        }
-        let start = self.at;
-        let (length, ending) = match rest.find('\n') {
-            Some(lf) => (lf, 1),
-            None => (rest.len(), 0),
-        };
-        self.at = start + length + ending;
-        Some(start..start + length)
     }
 }

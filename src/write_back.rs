@@ -6,6 +6,7 @@
 
 use crate::record::edit::{self, EditError, Undo};
 use crate::record::file::{Folder, WriteError};
+use crate::record::kind::Kind;
 use crate::record::location::Location;
 use crate::record::source::Source;
 use crate::record::value::{Map, Value};
@@ -252,14 +253,15 @@ fn prepare(
         }
         Ok(_) => {}
     }
+    let kind = Kind::of(location.as_str());
     let edited = match write_back.verb.as_str() {
-        "approve" => set_all(&found.bytes, &source.approve, source),
-        "reject" => set_all(&found.bytes, &source.reject, source),
+        "approve" => set_all(&found.bytes, kind, &source.approve, source),
+        "reject" => set_all(&found.bytes, kind, &source.reject, source),
         "unpublish" => {
             let unpublished = Map::from_iter([(source.published.key.clone(), Value::Bool(false))]);
-            set_all(&found.bytes, &unpublished, source)
+            set_all(&found.bytes, kind, &unpublished, source)
         }
-        _ => take_back(&found.bytes, &standing.changes),
+        _ => take_back(&found.bytes, kind, &standing.changes),
     };
     let (bytes, undo) = match edited {
         Ok(edited) => edited,
@@ -306,17 +308,22 @@ fn write(location: &Location, edit: Edit) -> Result<Written, String> {
 }
 
 /// Sets every key of a decision, one edit after the other.
-fn set_all(bytes: &[u8], sets: &Map, source: &Source) -> Result<(Vec<u8>, Vec<Undo>), EditError> {
+fn set_all(
+    bytes: &[u8],
+    kind: Kind,
+    sets: &Map,
+    source: &Source,
+) -> Result<(Vec<u8>, Vec<Undo>), EditError> {
     let mut bytes = bytes.to_vec();
     let mut undo = Vec::new();
     for (key, value) in sets.iter() {
         // A file without the flag already says what its absence means.
         let by_absence =
             key == source.published.key && *value == Value::Bool(source.published.missing);
-        if by_absence && !edit::has(&bytes, key)? {
+        if by_absence && !edit::has(&bytes, kind, key)? {
             continue;
         }
-        if let Some(edited) = edit::set(&bytes, key, value)? {
+        if let Some(edited) = edit::set(&bytes, kind, key, value)? {
             bytes = edited.bytes;
             undo.push(edited.undo);
         }
@@ -325,14 +332,18 @@ fn set_all(bytes: &[u8], sets: &Map, source: &Source) -> Result<(Vec<u8>, Vec<Un
 }
 
 /// Takes back what our writes have changed, where our bytes still stand.
-fn take_back(bytes: &[u8], changes: &[Undo]) -> Result<(Vec<u8>, Vec<Undo>), EditError> {
+fn take_back(
+    bytes: &[u8],
+    kind: Kind,
+    changes: &[Undo],
+) -> Result<(Vec<u8>, Vec<Undo>), EditError> {
     let mut bytes = bytes.to_vec();
     let mut undone = Vec::new();
     for change in changes.iter().rev() {
         if change.before.as_ref() == Some(&change.after) {
             continue;
         }
-        if let Some(edited) = edit::undo(&bytes, change)? {
+        if let Some(edited) = edit::undo(&bytes, kind, change)? {
             bytes = edited.bytes;
             undone.push(edited.undo);
         }

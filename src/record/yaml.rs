@@ -89,6 +89,56 @@ pub enum Style {
     Marked,
 }
 
+/// What of a budget is spent.
+#[derive(Debug)]
+pub(crate) struct Spent {
+    budget: Budget,
+    nodes: usize,
+}
+
+impl Spent {
+    pub(crate) fn of(budget: Budget) -> Self {
+        Self { budget, nodes: 0 }
+    }
+
+    /// Counts a node that stands so deep.
+    pub(crate) fn node(&mut self, depth: usize, at: usize) -> Result<(), Fault> {
+        let most = self.budget.depth;
+        if depth > most {
+            return Err(Fault {
+                at,
+                message: format!("nested deeper than {most} levels"),
+            });
+        }
+        self.count(1, at)
+    }
+
+    /// Counts nodes, or keys.
+    pub(crate) fn count(&mut self, nodes: usize, at: usize) -> Result<(), Fault> {
+        let most = self.budget.nodes;
+        self.nodes += nodes;
+        if self.nodes > most {
+            return Err(Fault {
+                at,
+                message: format!("more than {most} values"),
+            });
+        }
+        Ok(())
+    }
+
+    /// Asks whether a list may grow beyond so many entries.
+    pub(crate) fn entry(&self, entries: usize, at: usize) -> Result<(), Fault> {
+        let most = self.budget.list;
+        if entries == most {
+            return Err(Fault {
+                at,
+                message: format!("a list of more than {most} entries"),
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Why a text is not read, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -97,6 +147,15 @@ pub struct Fault {
     pub at: usize,
     /// The reason, lower case, without a final stop.
     pub message: String,
+}
+
+impl Fault {
+    pub(crate) fn twice(at: usize, key: &str) -> Self {
+        Self {
+            at,
+            message: format!("the key `{key}` stands twice"),
+        }
+    }
 }
 
 impl Node {
@@ -174,7 +233,7 @@ struct Composer<'s> {
     source: &'s str,
     parser: Parser<'s, granit_parser::StrInput<'s>>,
     budget: Budget,
-    nodes: usize,
+    spent: Spent,
     aliases: usize,
     anchors: HashMap<usize, Node>,
     anchors_seen: usize,
@@ -186,7 +245,7 @@ impl<'s> Composer<'s> {
             source,
             parser: Parser::new_from_str_with_options(source, options),
             budget,
-            nodes: 0,
+            spent: Spent::of(budget),
             aliases: 0,
             anchors: HashMap::new(),
             anchors_seen: 0,
@@ -228,13 +287,7 @@ impl<'s> Composer<'s> {
     }
 
     fn node(&mut self, event: Event<'s>, span: Span, depth: usize) -> Result<Node, Fault> {
-        if depth > self.budget.depth {
-            return Err(fault(
-                &span,
-                format!("nested deeper than {} levels", self.budget.depth),
-            ));
-        }
-        self.count(1, &span)?;
+        self.spent.node(depth, offset(&span))?;
         let range = self.range(&span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -262,13 +315,7 @@ impl<'s> Composer<'s> {
                     match self.next()? {
                         (Event::SequenceEnd, end) => break end,
                         (event, span) => {
-                            if nodes.len() == self.budget.list {
-                                let most = self.budget.list;
-                                return Err(fault(
-                                    &span,
-                                    format!("a list of more than {most} entries"),
-                                ));
-                            }
+                            self.spent.entry(nodes.len(), offset(&span))?;
                             nodes.push(self.node(event, span, depth + 1)?);
                         }
                     }
@@ -314,7 +361,7 @@ impl<'s> Composer<'s> {
                         "an alias that stands for a node around itself",
                     ));
                 };
-                self.count(node.size(), &span)?;
+                self.spent.count(node.size(), offset(&span))?;
                 let data = match node.data {
                     Data::Scalar(value, _) => Data::Scalar(value, Style::Marked),
                     data => data,
@@ -346,9 +393,9 @@ impl<'s> Composer<'s> {
                 }
                 (_, span) => return Err(fault(&span, "a key must be text")),
             };
-            self.count(1, &span)?;
+            self.spent.count(1, offset(&span))?;
             if !seen.insert(text.clone()) {
-                return Err(fault(&span, format!("the key `{text}` stands twice")));
+                return Err(Fault::twice(offset(&span), &text));
             }
             let (event, value_span) = self.next()?;
             let node = self.node(event, value_span, depth + 1)?;
@@ -380,17 +427,6 @@ impl<'s> Composer<'s> {
         Ok(node)
     }
 
-    fn count(&mut self, nodes: usize, span: &Span) -> Result<(), Fault> {
-        self.nodes += nodes;
-        if self.nodes > self.budget.nodes {
-            return Err(fault(
-                span,
-                format!("more than {} values", self.budget.nodes),
-            ));
-        }
-        Ok(())
-    }
-
     fn range(&self, span: &Span) -> Range<usize> {
         span.byte_range()
             .unwrap_or(self.source.len()..self.source.len())
@@ -398,11 +434,15 @@ impl<'s> Composer<'s> {
 }
 
 fn fault(span: &Span, message: impl Into<String>) -> Fault {
-    let start = span.tag_start().unwrap_or(span.start);
     Fault {
-        at: start.byte_offset().unwrap_or_default(),
+        at: offset(span),
         message: message.into(),
     }
+}
+
+fn offset(span: &Span) -> usize {
+    let start = span.tag_start().unwrap_or(span.start);
+    start.byte_offset().unwrap_or_default()
 }
 
 /// Accepts no tag, or the core schema's tag of that name.
@@ -436,7 +476,7 @@ fn resolve(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, S
     }
 }
 
-fn plain_value(text: &str) -> Value {
+pub(crate) fn plain_value(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),
@@ -445,7 +485,7 @@ fn plain_value(text: &str) -> Value {
     }
 }
 
-fn number(text: &str) -> Option<f64> {
+pub(crate) fn number(text: &str) -> Option<f64> {
     const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());

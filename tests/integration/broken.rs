@@ -495,3 +495,53 @@ fn a_broken_record_is_explained_as_broken() {
         "{run:?}"
     );
 }
+
+#[test]
+fn other_kinds_that_are_broken_are_told_by_line_and_column() {
+    let broken = [
+        ("unclosed.md", "+++\ntitle = 'x'\n", (1, 1), "`+++`"),
+        ("bad.md", "+++\ntitle = 'x'\na = maybe\n+++\n", (3, 5), ""),
+        ("twice.md", "+++\na = 1\nb = 1\na = 2\n+++\n", (4, 1), "`a`"),
+        (
+            "twice-json.md",
+            "{\n  \"a\": 1,\n  \"a\": 2\n}\n",
+            (3, 3),
+            "`a`",
+        ),
+        (
+            "comma.md",
+            "{\n  \"title\": \"x\",\n}\nbody\n",
+            (2, 15),
+            "comma",
+        ),
+        ("nan.json", "{\n  \"quality\": NaN\n}\n", (2, 14), ""),
+        ("comma.json", "{\"a\": [1, 2,]}", (1, 12), "comma"),
+        ("more.json", "{\"a\": 1}\n{\"b\": 2}\n", (2, 1), ""),
+        ("single.json", "{'a': 1}\n", (1, 2), ""),
+        ("comment.json", "{\"a\": 1 // no\n}\n", (1, 9), ""),
+        ("short.json", "{\"a\": 1", (1, 8), "not closed"),
+        ("list.yaml", "- a\n", (1, 1), "no mapping"),
+        ("twice.yaml", "a: 1\na: 2\n", (2, 1), "`a`"),
+        ("two.yaml", "a: 1\n---\nb: 2\n", (2, 1), "second"),
+        ("bad.toml", "a = 1\n[b\n", (2, 3), ""),
+    ];
+    let desk = Desk::new().with_source(r#"["**/*.md"]"#, r#"["**/*.{md,yaml,toml,json}"]"#);
+    desk.story("good.md").write();
+    for (name, text, ..) in broken {
+        desk.write(name, text);
+    }
+    desk.scan();
+    assert_eq!(desk.waiting(), ["good.md".to_owned()].into());
+    let found = desk.broken();
+    for (name, _, (line, column), word) in broken {
+        let entry = found.get(name).unwrap_or_else(|| panic!("{name} is read"));
+        assert_eq!(
+            (&entry["line"], &entry["column"]),
+            (&line.into(), &column.into()),
+            "{entry}"
+        );
+        let reason = entry["reason"].as_str().unwrap();
+        assert!(reason.contains(word), "{entry}");
+        assert!(!reason.chars().any(char::is_control), "{entry}");
+    }
+}

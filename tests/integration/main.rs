@@ -19,6 +19,7 @@ mod faces;
 mod files;
 mod golden;
 mod identity;
+mod kinds;
 mod mail;
 mod properties;
 mod readme;

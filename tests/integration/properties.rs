@@ -2,6 +2,7 @@
 //! back; formatting and volatile fields are in no revision.
 
 use copydesk::record::edit::{self, Edited};
+use copydesk::record::kind::Kind;
 use copydesk::record::value::Value;
 use proptest::prelude::*;
 use std::fs;
@@ -128,7 +129,7 @@ fn by_another_parser(bytes: &[u8]) -> (serde_yaml::Mapping, Vec<u8>) {
 }
 
 fn approve(bytes: &[u8]) -> Edited {
-    edit::set(bytes, "published", &Value::Bool(true))
+    edit::set(bytes, Kind::Page, "published", &Value::Bool(true))
         .unwrap()
         .unwrap()
 }
@@ -142,8 +143,19 @@ fn assert_only_the_flag_changed(before: &[u8]) {
     old.remove("published");
     assert_eq!(old, new);
     assert_eq!(old_rest, new_rest);
+    assert_one_line_changed(before, &edited, Kind::Page);
+}
+
+/// Checks that one line differs at most, and that the edit can be taken back.
+pub(crate) fn assert_one_line_changed(before: &[u8], edited: &Edited, kind: Kind) {
+    // A byte-order mark is no part of a line, and a last line that lacks its ending is given one.
+    let crlf = edited.bytes.windows(2).any(|two| two == b"\r\n");
+    let ending: &[u8] = if crlf { b"\r\n" } else { b"\n" };
     let lines = |bytes: &[u8]| -> Vec<Vec<u8>> {
-        bytes
+        let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        let last: &[u8] = if text.ends_with(b"\n") { b"" } else { ending };
+        [text, last]
+            .concat()
             .split_inclusive(|b| *b == b'\n')
             .map(<[u8]>::to_vec)
             .collect()
@@ -160,16 +172,18 @@ fn assert_only_the_flag_changed(before: &[u8]) {
         same_start + same_end + 1 >= new.len(),
         "more than one line changed"
     );
-    let undone = edit::undo(&edited.bytes, &edited.undo).unwrap().unwrap();
+    let undone = edit::undo(&edited.bytes, kind, &edited.undo)
+        .unwrap()
+        .unwrap();
     assert_eq!(undone.bytes, before);
     assert_eq!(
-        edit::set(&edited.bytes, "published", &Value::Bool(true)),
+        edit::set(&edited.bytes, kind, "published", &Value::Bool(true)),
         Ok(None)
     );
 }
 
 fn has_twin_keys(record: &Written) -> bool {
-    edit::has(&record.bytes(), "published").is_err()
+    edit::has(&record.bytes(), Kind::Page, "published").is_err()
 }
 
 proptest! {
@@ -197,8 +211,8 @@ proptest! {
         let record = b"---\ntitle: x\npublished: false\nother: [1, 2]\n---\nbody\n";
         let noisy = [&record[..cut.min(record.len())], &bytes[..], &record[cut.min(record.len())..]].concat();
         bytes.clear();
-        if let Ok(Some(edited)) = edit::set(&noisy, "published", &Value::Bool(true)) {
-            let undone = edit::undo(&edited.bytes, &edited.undo).unwrap().unwrap();
+        if let Ok(Some(edited)) = edit::set(&noisy, Kind::Page, "published", &Value::Bool(true)) {
+            let undone = edit::undo(&edited.bytes, Kind::Page, &edited.undo).unwrap().unwrap();
             prop_assert_eq!(undone.bytes, noisy);
         }
     }
@@ -217,7 +231,7 @@ fn every_fixture_changes_in_the_flag_alone() {
         }
         let bytes = fs::read(&file).unwrap();
         if matches!(
-            edit::set(&bytes, "published", &Value::Bool(true)),
+            edit::set(&bytes, Kind::Page, "published", &Value::Bool(true)),
             Ok(Some(_))
         ) {
             assert_only_the_flag_changed(&bytes);

@@ -310,3 +310,110 @@ fn what_a_write_cut_short_has_left_is_removed() {
     assert!(!desk.content(left).exists());
     assert!(desk.content("in/.copydesk-notes.tmp").exists());
 }
+
+/// One record of each kind, without the flag, and what its approval makes of it.
+const KINDS: [(&str, &str, &str); 6] = [
+    (
+        "toml.md",
+        "+++\r\ntitle = 'In TOML' # why\r\n\r\n[provider]\r\npublished = false\r\n+++\r\nA body.\r\n",
+        "+++\r\ntitle = 'In TOML' # why\r\npublished = true\r\n\r\n[provider]\r\npublished = false\r\n+++\r\nA body.\r\n",
+    ),
+    (
+        "json.md",
+        "{\n\t\"title\": \"In \\\"JSON\\\"\",\n\t\"provider\": {\"published\": false}\n}\nA body }.\n",
+        "{\n\t\"published\": true,\n\t\"title\": \"In \\\"JSON\\\"\",\n\t\"provider\": {\"published\": false}\n}\nA body }.\n",
+    ),
+    (
+        "whole.yaml",
+        "\u{feff}title: In YAML\nprovider:\n  published: false # no",
+        "\u{feff}title: In YAML\nprovider:\n  published: false # no\npublished: true",
+    ),
+    (
+        "whole.yml",
+        "---\ntitle: In YAML\n# end\n...\n",
+        "---\ntitle: In YAML\n# end\npublished: true\n...\n",
+    ),
+    (
+        "whole.toml",
+        "title = \"In TOML\"\n[provider]\npublished = false\n",
+        "title = \"In TOML\"\npublished = true\n[provider]\npublished = false\n",
+    ),
+    (
+        "whole.json",
+        "{\n  \"title\": \"In JSON\"\n}",
+        "{\n  \"published\": true,\n  \"title\": \"In JSON\"\n}",
+    ),
+];
+
+/// The same records with the flag.
+const FLAGGED: [(&str, &str); 4] = [
+    (
+        "flag.md",
+        "+++\ntitle = \"a\"\npublished = false # not yet\n+++\n",
+    ),
+    (
+        "line.md",
+        "{\"title\": \"b\", \"published\" :false, \"n\": 1}\nbody",
+    ),
+    ("flag.yaml", "title: c\npublished:  false  # not yet"),
+    ("flag.json", "{\"title\":\"d\",\"published\":false}"),
+];
+
+fn desk_of_all_kinds(missing: bool) -> Desk {
+    let desk = Desk::new().with_source(r#"["**/*.md"]"#, r#"["**/*.{md,yaml,yml,toml,json}"]"#);
+    if missing {
+        desk
+    } else {
+        desk.with_source("missing: true", "missing: false")
+    }
+}
+
+#[test]
+fn a_record_of_each_kind_is_read_written_and_put_back() {
+    let desk = desk_of_all_kinds(false);
+    for (name, before, _) in KINDS {
+        desk.write(name, before);
+    }
+    assert_eq!(desk.scan()["queued"], KINDS.len());
+    assert_eq!(desk.broken(), [].into());
+    for (name, before, after) in KINDS {
+        let id = desk.id(name).to_string();
+        desk.run(&["approve", &id]).done();
+        assert_eq!(String::from_utf8(desk.read(name)).unwrap(), after);
+        desk.run(&["reopen", &id]).done();
+        assert_eq!(String::from_utf8(desk.read(name)).unwrap(), before);
+        desk.run(&["approve", &id]).done();
+        assert_eq!(String::from_utf8(desk.read(name)).unwrap(), after);
+    }
+    let scan = desk.later("1h").scan();
+    assert_eq!((&scan["queued"], &scan["changed"]), (&0.into(), &0.into()));
+}
+
+#[test]
+fn a_flag_of_each_kind_changes_in_place() {
+    let desk = desk_of_all_kinds(true);
+    for (name, before) in FLAGGED {
+        desk.write(name, before);
+    }
+    assert_eq!(desk.scan()["queued"], FLAGGED.len());
+    for (name, before) in FLAGGED {
+        let id = desk.id(name).to_string();
+        desk.run(&["approve", &id]).done();
+        let after = before.replacen("false", "true", 1);
+        assert_eq!(String::from_utf8(desk.read(name)).unwrap(), after);
+        desk.run(&["reopen", &id]).done();
+        assert_eq!(String::from_utf8(desk.read(name)).unwrap(), before);
+    }
+}
+
+#[test]
+fn json_on_one_line_gets_no_key_and_status_says_so() {
+    let desk = desk_of_all_kinds(false);
+    let before = "{\"title\": \"On one line\"}\n";
+    desk.write("a.json", before);
+    desk.scan();
+    desk.run(&["approve", &desk.tag("a.json")]);
+    assert_eq!(desk.read("a.json"), before.as_bytes());
+    desk.run(&["status"])
+        .says(&["a.json", "read-only", "change it by hand"]);
+}
