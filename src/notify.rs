@@ -440,7 +440,11 @@ fn transmit(
             Err(failure) => {
                 let now = clock();
                 store.write(|tx| note_failure(tx, claim, &failure, now))?;
-                tracing::warn!(mail.id, "Mail {} is not sent: {failure}", mail.id);
+                // A server's answer often names the address, which is not for logs.
+                let why = failure
+                    .to_string()
+                    .replace(&mail.recipient, "the recipient");
+                tracing::warn!(mail.id, "Mail {} is not sent: {why}", mail.id);
                 sent.failed(&mail.recipient, failure.to_string());
                 if failure.is_about_relay() {
                     pause(store, &mail, &failure, sent, now)?;
@@ -465,7 +469,10 @@ fn pause(
 ) -> Result<(), StoreError> {
     let next = now + wait(mail.tries + 1, mail.id);
     store.write(|tx| tx.mails_paused(&failure.to_string(), next, now - GIVEN_UP))?;
-    tracing::warn!("The SMTP server takes no mail: {failure}");
+    let why = failure
+        .to_string()
+        .replace(&mail.recipient, "the recipient");
+    tracing::warn!("The SMTP server takes no mail: {why}");
     sent.failed(&mail.recipient, failure.to_string());
     Ok(())
 }
