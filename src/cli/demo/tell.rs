@@ -592,7 +592,7 @@ mod tests {
         let mut loud = quiet.clone();
         loud.broken
             .insert("city/night-bus.md".into(), "line 1: not closed".into());
-        let answer = "written to /tmp/demo/state/mail/000001-r@example.org.eml".to_owned();
+        let answer = "written to /demo/state/mail/000001-r@example.org.eml".to_owned();
         loud.mails.insert(
             1,
             Mail {
