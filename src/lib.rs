@@ -42,7 +42,9 @@
 //!    folder, finds a file whose state it does not know, and reads it beneath the source's folder
 //!    ([`record::file`]). [`record::Record::read`] splits front matter and body, reads the keys
 //!    within a budget, names the record by its source URL and hashes content and signals apart.
-//!    What is no record is kept as broken, with line and column, and the pass goes on.
+//!    What is no record is kept as broken, with line and column, and the pass goes on. In the
+//!    service a hint of [`watch::hints`] brings [`intake::look_at`] to the file at once; the pass
+//!    stays the truth.
 //! 2. [`rules::RuleSet::assess`] scores it: every point is a hit with a reason and a place in
 //!    `rules/`. The first queue whose condition holds takes it.
 //! 3. Record, assessment, item (`pending`, version 1) and its first event are one transaction

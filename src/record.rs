@@ -26,7 +26,7 @@ pub const FILE_BYTES: u64 = 8 * 1024 * 1024;
 /// Most bytes of front matter, or of a whole file of keys.
 pub const FRONT_MATTER_BYTES: usize = 256 * 1024;
 
-/// A BLAKE3 hash, cut to nothing: 32 bytes.
+/// A BLAKE3 hash: 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hash(pub [u8; 32]);
 

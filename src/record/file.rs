@@ -39,8 +39,6 @@ pub struct Found {
     pub bytes: Vec<u8>,
     /// Its state.
     pub stat: Stat,
-    /// How many names the file has.
-    pub links: u64,
 }
 
 impl Stat {
@@ -137,7 +135,6 @@ impl Folder {
                 return Ok(Found {
                     bytes,
                     stat: Stat::of(&after),
-                    links: after.nlink(),
                 });
             }
         }

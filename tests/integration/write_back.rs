@@ -1,5 +1,11 @@
 //! A decision in the file: one line, and every other byte as it was.
 
+use copydesk::item::Verdict;
+use copydesk::review::{self, Actor, Request};
+use copydesk::rules::RuleSet;
+use copydesk::store::Store;
+use copydesk::store::write_backs::End;
+use copydesk::write_back;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -416,4 +422,50 @@ fn json_on_one_line_gets_no_key_and_status_says_so() {
     assert_eq!(desk.read("a.json"), before.as_bytes());
     desk.run(&["status"])
         .says(&["a.json", "read-only", "change it by hand"]);
+}
+
+/// Approves an item and, before it is written, lets `upstream` act; returns how the write ended.
+fn written_after(desk: &Desk, upstream: impl FnOnce()) -> Option<End> {
+    desk.scan();
+    let rules = RuleSet::load(&desk.path("rules")).unwrap();
+    let mut store = Store::open(&desk.path("state/copydesk.db")).unwrap();
+    let request = Request {
+        item: "1@1".parse().unwrap(),
+        verdict: Verdict::Approve,
+        actor: &Actor::User("tester".into()),
+        reason: None,
+        note: None,
+        until: None,
+    };
+    review::decide(&mut store, &rules, &request, desk.now()).unwrap();
+    upstream();
+    let outcomes = write_back::tick(&mut store, &rules, desk.now()).unwrap();
+    outcomes.into_iter().next().unwrap().end
+}
+
+#[test]
+fn what_is_replaced_between_the_decision_and_its_write_is_left_as_it_is() {
+    for replaced in ["the same story, changed", "another story"] {
+        let desk = Desk::new();
+        let story = desk.story("a.md").url("https://example.org/a").write();
+        let end = written_after(&desk, || {
+            match replaced {
+                "another story" => story.url("https://example.org/b").write(),
+                _ => story.title("Something else").write(),
+            };
+        });
+        assert!(matches!(end, Some(End::Stale(_))), "{replaced}: {end:?}");
+        assert!(desk.says("a.md", "published: false"), "{replaced}");
+    }
+}
+
+#[test]
+fn noise_between_the_decision_and_its_write_does_not_stop_it() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    let end = written_after(&desk, || {
+        story.secured("afresh").heat(3).write();
+    });
+    assert!(matches!(end, Some(End::Done(_))), "{end:?}");
+    assert!(desk.says("a.md", "published: true"));
 }
