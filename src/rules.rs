@@ -16,16 +16,20 @@ pub mod words;
 
 use crate::record::Hash;
 use crate::record::source::Source;
+use crate::record::value::Value;
 use crate::rules::condition::Condition;
 use crate::rules::diagnostic::Diagnostic;
 use crate::rules::score::Axis;
+use crate::rules::types::Schema;
 use crate::rules::words::Phrase;
 use crate::schedule::cron::Schedule;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Everything that `rules/` says.
 #[derive(Debug)]
@@ -34,6 +38,10 @@ pub struct RuleSet {
     pub hash: Hash,
     /// Where content is.
     pub sources: Vec<Source>,
+    /// The fields that conditions may name, and their types.
+    pub fields: Schema,
+    /// The lists that conditions may name.
+    pub lists: BTreeMap<String, Arc<[Value]>>,
     /// What the record's own numbers are worth.
     pub scoring: Scoring,
     /// The topics that are worth points.
@@ -50,13 +58,31 @@ pub struct RuleSet {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// A place in a rule file: `rules/scoring.yaml:12`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A place in a rule file: `rules/scoring.yaml:12`, which is also how it is stored and sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
 pub struct Place {
     /// The folder's and the file's name.
-    pub file: String,
+    pub file: Arc<str>,
     /// Line, from 1.
     pub line: usize,
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        place.to_string()
+    }
+}
+
+impl From<String> for Place {
+    /// What was stored by [`Place::fmt`].
+    fn from(text: String) -> Self {
+        let (file, line) = text.rsplit_once(':').unwrap_or((&text, ""));
+        Self {
+            file: file.into(),
+            line: line.parse().unwrap_or(1),
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -106,7 +132,7 @@ pub struct Topic {
 #[derive(Debug)]
 pub struct Rule {
     /// Its name, unique in the set.
-    pub id: String,
+    pub id: Arc<str>,
     /// The axis that its points count on.
     pub axis: Axis,
     /// Must all hold.
@@ -116,7 +142,7 @@ pub struct Rule {
     /// Points of a hit.
     pub points: i64,
     /// The reason that is shown for a hit.
-    pub why: String,
+    pub why: Arc<str>,
     /// The only source whose records it looks at.
     pub source: Option<String>,
     /// Whether it only records what it would have done.

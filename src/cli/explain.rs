@@ -29,9 +29,9 @@ pub(super) struct Args {
 pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     let rules = desk.rules()?;
     if let Some(id) = &args.rule
-        && !rules.rules.iter().any(|rule| rule.id == *id)
+        && !rules.rules.iter().any(|rule| *rule.id == **id)
     {
-        let known: Vec<&str> = rules.rules.iter().map(|rule| rule.id.as_str()).collect();
+        let known: Vec<&str> = rules.rules.iter().map(|rule| &*rule.id).collect();
         return Err(Usage(format!(
             "there is no rule `{id}`; the rules are: {}",
             known.join(", ")
@@ -58,12 +58,12 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
             first_seen: desk.now,
             source: &source.name,
         };
-        let assessment = rules.assess(&subject, Occasion::FIRST, desk.now);
+        let assessment = rules.explain(&subject, Occasion::FIRST, desk.now);
         match (&args.rule, desk.screen.is_json()) {
             (None, true) => desk.screen.json(&as_json(&location, &assessment))?,
             (None, false) => print(desk, &record, &location, &assessment)?,
             (Some(id), is_json) => {
-                let Some(rule) = rules.rules.iter().find(|rule| rule.id == *id) else {
+                let Some(rule) = rules.rules.iter().find(|rule| *rule.id == **id) else {
                     continue;
                 };
                 let missing = assess::missing_of(&rules, rule, &subject, desk.now);
@@ -71,7 +71,7 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
                     .hits
                     .iter()
                     .chain(&assessment.shadow)
-                    .find(|hit| hit.rule == *id);
+                    .find(|hit| *hit.rule == **id);
                 if is_json {
                     desk.screen.json(&json!({"location": location.as_str(), "rule": id, "hit": hit, "missing": missing}))?;
                 } else {

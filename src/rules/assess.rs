@@ -6,9 +6,10 @@ use crate::record::{self};
 use crate::rules::condition::{Condition, Facts, Need, Trace};
 use crate::rules::score::{Axis, Score};
 use crate::rules::words::Folded;
-use crate::rules::{Order, Own, Queue, Rule, RuleSet, Takes, Topic};
+use crate::rules::{Order, Own, Place, Queue, Rule, RuleSet, Takes, Topic};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The record as the rules look at it.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +66,7 @@ pub struct Assessment {
     pub hits: Vec<Hit>,
     /// What rules and queues in shadow mode would have done.
     pub shadow: Vec<Hit>,
-    /// What could not be evaluated, and for want of which fields.
+    /// What could not be evaluated, and for want of which fields; of rules, only when explained.
     pub not_evaluated: Vec<NotEvaluated>,
     /// Where it goes.
     pub route: Route,
@@ -79,22 +80,22 @@ pub struct Assessment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hit {
     /// The rule, or `score.AXIS`, or `topic NAME`.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// The axis that the points count on.
     pub axis: Axis,
     /// Whole points.
     pub points: i64,
     /// The reason that people read.
-    pub why: String,
+    pub why: Arc<str>,
     /// Where the rule is written.
-    pub at: String,
+    pub at: Place,
 }
 
 /// What had no value for want of fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NotEvaluated {
     /// The rule, or `score.AXIS`, or `queue NAME`.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// The fields that were missing.
     pub missing: Vec<String>,
 }
@@ -134,6 +135,22 @@ impl RuleSet {
     /// Scores a record and routes it.
     #[must_use]
     pub fn assess(&self, subject: &Subject<'_>, occasion: Occasion, now: Timestamp) -> Assessment {
+        self.judge(subject, occasion, now, false)
+    }
+
+    /// As [`RuleSet::assess`], and names the rules that could not be evaluated.
+    #[must_use]
+    pub fn explain(&self, subject: &Subject<'_>, occasion: Occasion, now: Timestamp) -> Assessment {
+        self.judge(subject, occasion, now, true)
+    }
+
+    fn judge(
+        &self,
+        subject: &Subject<'_>,
+        occasion: Occasion,
+        now: Timestamp,
+        explained: bool,
+    ) -> Assessment {
         let known = Known::new(&self.topics, subject, now);
         let mut tally = Tally::default();
         for own in &self.scoring.own {
@@ -148,10 +165,10 @@ impl RuleSet {
             .iter()
             .filter(|rule| rule.source.as_deref().is_none_or(|s| s == subject.source))
         {
-            tally.rule(rule, &facts);
+            tally.rule(rule, &facts, explained);
         }
         for (axis, cap, place) in &self.scoring.caps {
-            tally.cap(*axis, *cap, place.to_string());
+            tally.cap(*axis, *cap, place);
         }
         let score = tally.score();
         let facts = known.facts(subject, Some(score));
@@ -345,19 +362,18 @@ impl Tally {
                     Value::Number(value),
                     Value::Number(own.weight)
                 );
-                let at = own.place.to_string();
                 self.hits.push(Hit {
-                    rule: format!("score.{axis}"),
+                    rule: format!("score.{axis}").into(),
                     axis: own.axis,
                     points,
-                    why,
-                    at,
+                    why: why.into(),
+                    at: own.place.clone(),
                 });
             }
             None => {
                 let missing = vec![own.field.clone()];
                 self.not_evaluated.push(NotEvaluated {
-                    rule: format!("score.{axis}"),
+                    rule: format!("score.{axis}").into(),
                     missing,
                 });
                 self.unscored.push(own.axis);
@@ -368,16 +384,16 @@ impl Tally {
     fn topic(&mut self, topic: &Topic, about: &[String]) {
         if topic.points != 0 && about.contains(&topic.name) {
             self.hits.push(Hit {
-                rule: format!("topic {}", topic.name),
+                rule: format!("topic {}", topic.name).into(),
                 axis: Axis::Topic,
                 points: topic.points,
-                why: format!("about {}", topic.name),
-                at: topic.place.to_string(),
+                why: format!("about {}", topic.name).into(),
+                at: topic.place.clone(),
             });
         }
     }
 
-    fn rule(&mut self, rule: &Rule, facts: &Facts<'_>) {
+    fn rule(&mut self, rule: &Rule, facts: &Facts<'_>, explained: bool) {
         let mut trace = Trace::default();
         match holds(&rule.when, &rule.unless, facts, &mut trace) {
             Some(true) => {
@@ -391,14 +407,14 @@ impl Tally {
                     axis: rule.axis,
                     points: rule.points,
                     why: rule.why.clone(),
-                    at: rule.place.to_string(),
+                    at: rule.place.clone(),
                 });
             }
-            Some(false) => {}
-            None => self.not_evaluated.push(NotEvaluated {
+            None if explained => self.not_evaluated.push(NotEvaluated {
                 rule: rule.id.clone(),
                 missing: trace.missing,
             }),
+            Some(false) | None => {}
         }
         self.flips_in_hours = earlier(self.flips_in_hours, trace.flips_in_hours);
     }
@@ -413,17 +429,17 @@ impl Tally {
         })
     }
 
-    fn cap(&mut self, axis: Axis, cap: i64, at: String) {
+    fn cap(&mut self, axis: Axis, cap: i64, at: &Place) {
         let over = self.sum(axis).saturating_sub(cap);
         if over > 0 {
             let name = axis_name(axis);
             let why = format!("{name} is capped at {cap}");
             self.hits.push(Hit {
-                rule: format!("score.{name}"),
+                rule: format!("score.{name}").into(),
                 axis,
                 points: -over,
-                why,
-                at,
+                why: why.into(),
+                at: at.clone(),
             });
         }
     }
@@ -470,11 +486,11 @@ impl Tally {
                     let why = format!("would wait in {}", queue.name);
                     let rule = format!("queue {}", queue.name);
                     self.shadow.push(Hit {
-                        rule,
+                        rule: rule.into(),
                         axis: Axis::Topic,
                         points: 0,
-                        why,
-                        at: queue.place.to_string(),
+                        why: why.into(),
+                        at: queue.place.clone(),
                     });
                 }
                 continue;
@@ -489,7 +505,7 @@ impl Tally {
                 Some(false) => near.extend(near_miss(queue, facts)),
                 None => {
                     in_doubt = true;
-                    let rule = format!("queue {}", queue.name);
+                    let rule = format!("queue {}", queue.name).into();
                     self.not_evaluated.push(NotEvaluated {
                         rule,
                         missing: trace.missing,

@@ -41,6 +41,8 @@ const LARGE_STACK: usize = 16 * 1024 * 1024;
 /// A condition that was checked and is ready to be evaluated.
 #[derive(Debug)]
 pub struct Condition {
+    /// As it is written.
+    pub source: Arc<str>,
     pub(crate) expr: Expr,
     reads: Reads,
 }
@@ -114,10 +116,14 @@ impl Condition {
     /// Everything that is wrong with the condition's names and types, in the order it is written; a
     /// condition that does not parse yields the mistakes that explain why.
     pub fn compile(source: &str, names: &Names<'_>) -> Result<Self, Vec<ConditionError>> {
-        let source = source::Source::new(source);
-        let syntax = parse::parse(&source)?;
-        let (expr, reads) = check::check(&syntax, &source, names)?;
-        Ok(Self { expr, reads })
+        let text = source::Source::new(source);
+        let syntax = parse::parse(&text)?;
+        let (expr, reads) = check::check(&syntax, &text, names)?;
+        Ok(Self {
+            source: source.into(),
+            expr,
+            reads,
+        })
     }
 
     /// Whether it depends on the points of an axis.

@@ -16,7 +16,7 @@ pub(crate) struct File<'f> {
     /// The path as it is shown.
     pub shown: String,
     /// Folder and file name, as places are printed.
-    pub short: String,
+    pub short: Arc<str>,
     /// The folder it stands in, to which its paths are relative.
     pub folder: PathBuf,
     /// Its text.

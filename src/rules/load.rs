@@ -149,7 +149,7 @@ fn parse_file<'f>(
     let whole = String::from_utf8_lossy(&bytes);
     let file = File {
         shown: path.display().to_string(),
-        short: format!("{short}{name}"),
+        short: format!("{short}{name}").into(),
         folder: folder.to_owned(),
         text: whole.trim_start_matches('\u{feff}').into(),
         faults,
@@ -246,6 +246,8 @@ impl<'a> Loading<'a> {
         let mut set = RuleSet {
             hash,
             sources,
+            fields: self.fields.clone(),
+            lists: self.lists.clone(),
             scoring: Scoring::default(),
             topics,
             rules: Vec::new(),

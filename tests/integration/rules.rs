@@ -1429,7 +1429,7 @@ fn assess_at(set: &RuleSet, front: &str, now: Timestamp) -> Assessment {
         first_seen: self::now(),
         source,
     };
-    set.assess(&subject, Occasion::FIRST, now)
+    set.explain(&subject, Occasion::FIRST, now)
 }
 
 fn assess(set: &RuleSet, front: &str) -> Assessment {
@@ -1552,7 +1552,7 @@ queues:
     }
     let shadow = assess(&set, "published: false\nquality: 15\nheat: 1");
     assert_eq!(shadow.route, Route::Queue("general".into(), None));
-    assert_eq!(shadow.shadow[0].why, "would wait in trial");
+    assert_eq!(&*shadow.shadow[0].why, "would wait in trial");
 }
 
 #[test]
@@ -1832,7 +1832,7 @@ proptest! {
                 prop_assert!(score.on(*axis) <= *cap);
             }
             // Each hit names a place, and each rule hits once at most.
-            let mut names: Vec<&str> = assessment.hits.iter().map(|hit| hit.at.as_str()).collect();
+            let mut names: Vec<String> = assessment.hits.iter().map(|hit| hit.at.to_string()).collect();
             prop_assert!(names.iter().all(|at| at.starts_with("rules/b.yaml:")));
             let all = names.len();
             names.sort_unstable();

@@ -230,12 +230,12 @@ impl<'a> Loading<'a> {
                 self.claim("rule", &id, file, &node.span);
             }
             set.rules.push(Rule {
-                id,
+                id: id.into(),
                 axis: axis.unwrap_or(Axis::Topic),
                 when,
                 unless,
                 points: points.unwrap_or_default(),
-                why: why.unwrap_or_default(),
+                why: why.unwrap_or_default().into(),
                 source: source.map(|(source, _)| source),
                 shadow,
                 place: file.place(node.span.start),
