@@ -10,7 +10,9 @@ pub mod condition;
 mod decode;
 pub mod diagnostic;
 mod load;
+mod plan;
 pub mod score;
+mod topics;
 pub mod types;
 pub mod words;
 
@@ -56,6 +58,10 @@ pub struct RuleSet {
     pub desk: Desk,
     /// What is odd though the set loads.
     pub warnings: Vec<Diagnostic>,
+    /// The rules as one plan; few are looked at one by one.
+    plan: Option<plan::Plan>,
+    /// The topics, ready to be looked up.
+    about: topics::Topics,
 }
 
 /// A place in a rule file: `rules/scoring.yaml:12`, which is also how it is stored and sent.
@@ -174,6 +180,8 @@ pub struct Queue {
     pub decide: Option<crate::item::Verdict>,
     /// Whether it only records what it would have taken.
     pub shadow: bool,
+    /// Whether it takes what would cost the rules too much to score.
+    pub over_budget: bool,
     /// Whether its alerts break into quiet hours.
     pub ignores_quiet: bool,
     /// Where it is written.

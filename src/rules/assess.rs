@@ -3,10 +3,11 @@
 use crate::item::Verdict;
 use crate::record::value::{Map, Value};
 use crate::record::{self};
-use crate::rules::condition::{Condition, Facts, Need, Trace};
+use crate::rules::condition::{Condition, Facts, MOST_STEPS, Need, Trace};
+use crate::rules::plan::Look;
 use crate::rules::score::{Axis, Score};
 use crate::rules::words::Folded;
-use crate::rules::{Order, Own, Place, Queue, Rule, RuleSet, Takes, Topic};
+use crate::rules::{Order, Own, Place, Queue, Rule, RuleSet, Takes};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -151,29 +152,53 @@ impl RuleSet {
         now: Timestamp,
         explained: bool,
     ) -> Assessment {
-        let known = Known::new(&self.topics, subject, now);
+        let mut trace = Trace::default();
+        let known = Known::new(subject, now);
+        let facts = known.facts(subject, None, None);
+        let mut look = self
+            .plan
+            .as_ref()
+            .map(|plan| Look::new(plan, &facts, &mut trace));
+        let by_keyword = match &mut look {
+            Some(look) => look.keyword_topics(&facts, &mut trace),
+            None => self.keyword_topics(&facts),
+        };
+        let said = subject.fields.get("topics");
+        let topics = self.about.effective(&self.topics, said, &by_keyword);
+        let facts = known.facts(subject, topics.as_deref(), None);
+
         let mut tally = Tally::default();
         for own in &self.scoring.own {
             tally.own(own, subject.fields);
         }
-        for topic in &self.topics {
-            tally.topic(topic, known.topics.as_deref().unwrap_or_default());
-        }
-        let facts = known.facts(subject, None);
-        for rule in self
-            .rules
-            .iter()
-            .filter(|rule| rule.source.as_deref().is_none_or(|s| s == subject.source))
-        {
-            tally.rule(rule, &facts, explained);
+        let topic_hits = self.about.hits(topics.as_deref().unwrap_or_default());
+        tally.hits.extend(topic_hits.cloned());
+        let looks_at = |rule: usize| {
+            let source = self.rules.get(rule).and_then(|rule| rule.source.as_deref());
+            source.is_none_or(|source| source == subject.source)
+        };
+        let tell = |rule: usize, held: Option<bool>| {
+            if let Some(rule) = self.rules.get(rule) {
+                tally.rule(rule, held, &facts);
+            }
+        };
+        match look {
+            Some(mut look) => look.rules(&facts, &mut trace, explained, looks_at, tell),
+            None => self.one_by_one(&facts, &mut trace, explained, looks_at, tell),
         }
         for (axis, cap, place) in &self.scoring.caps {
             tally.cap(*axis, *cap, place);
         }
         let score = tally.score();
-        let facts = known.facts(subject, Some(score));
-        let (route, near) = tally.route(&self.queues, &facts, occasion);
-        let flips_at = tally.flips_in_hours.and_then(|hours| {
+        let facts = known.facts(subject, topics.as_deref(), Some(score));
+        let (mut route, mut near) = tally.route(&self.queues, &facts, occasion, &mut trace);
+        if trace.is_exhausted() {
+            (route, near) = (
+                tally.over_budget(&self.queues, &facts, occasion),
+                Vec::new(),
+            );
+        }
+        let flips_at = trace.flips_in_hours.and_then(|hours| {
             // The comparison has turned out differently one second after its edge at the latest.
             let span = SignedDuration::try_from_secs_f64(hours * 3600.0 + 1.0).ok()?;
             now.checked_add(span).ok()
@@ -188,6 +213,53 @@ impl RuleSet {
             flips_at,
         }
     }
+
+    /// The plain way: every rule is looked at. Tells what [`Look::rules`] tells.
+    fn one_by_one(
+        &self,
+        facts: &Facts<'_>,
+        trace: &mut Trace,
+        all: bool,
+        looks_at: impl Fn(usize) -> bool,
+        mut tell: impl FnMut(usize, Option<bool>),
+    ) {
+        for (at, rule) in self.rules.iter().enumerate() {
+            if !looks_at(at) {
+                continue;
+            }
+            match holds(&rule.when, &rule.unless, facts, trace) {
+                _ if trace.is_exhausted() => return,
+                Some(false) => {}
+                None if !all => {}
+                held => tell(at, held),
+            }
+        }
+    }
+
+    fn keyword_topics(&self, facts: &Facts<'_>) -> Vec<usize> {
+        let Some(story) = facts.folded else {
+            return Vec::new();
+        };
+        let topics = self.topics.iter().enumerate();
+        topics
+            .filter(|(_, topic)| topic.keywords.iter().any(|word| word.occurs_in(story)))
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    /// Calls `work` with the facts of one record.
+    fn with_facts<T>(
+        &self,
+        subject: &Subject<'_>,
+        now: Timestamp,
+        work: impl FnOnce(&Facts<'_>) -> T,
+    ) -> T {
+        let known = Known::new(subject, now);
+        let by_keyword = self.keyword_topics(&known.facts(subject, None, None));
+        let said = subject.fields.get("topics");
+        let topics = self.about.effective(&self.topics, said, &by_keyword);
+        work(&known.facts(subject, topics.as_deref(), None))
+    }
 }
 
 /// Whether a rule holds for a record.
@@ -197,13 +269,9 @@ pub(crate) fn rule_holds(
     subject: &Subject<'_>,
     now: Timestamp,
 ) -> Option<bool> {
-    let known = Known::new(&set.topics, subject, now);
-    holds(
-        &rule.when,
-        &rule.unless,
-        &known.facts(subject, None),
-        &mut Trace::default(),
-    )
+    set.with_facts(subject, now, |facts| {
+        holds(&rule.when, &rule.unless, facts, &mut Trace::default())
+    })
 }
 
 /// The fields that keep a rule from being evaluated.
@@ -213,41 +281,26 @@ pub(crate) fn missing_of(
     subject: &Subject<'_>,
     now: Timestamp,
 ) -> Vec<String> {
-    let known = Known::new(&set.topics, subject, now);
+    set.with_facts(subject, now, |facts| missing(rule, facts))
+}
+
+fn missing(rule: &Rule, facts: &Facts<'_>) -> Vec<String> {
     let mut trace = Trace::default();
-    match holds(
-        &rule.when,
-        &rule.unless,
-        &known.facts(subject, None),
-        &mut trace,
-    ) {
+    match holds(&rule.when, &rule.unless, facts, &mut trace) {
         None => trace.missing,
         Some(_) => Vec::new(),
     }
 }
 
-/// The topics above one, nearest first; ends where the line ends or comes round.
-pub(crate) fn lineage<'t>(topics: &'t [Topic], name: &str) -> Vec<&'t str> {
-    let parent = |name: &str| topics.iter().find(|t| t.name == name)?.parent.as_deref();
-    let mut line: Vec<&str> = Vec::new();
-    let mut above = parent(name);
-    while let Some(name) = above.filter(|name| !line.contains(name)) {
-        line.push(name);
-        above = parent(name);
-    }
-    line
-}
-
 /// What is worked out once for a record.
-struct Known {
-    topics: Option<Vec<String>>,
-    folded: Option<Folded>,
+struct Known<'a> {
+    folded: Option<Folded<'a>>,
     domain: Option<String>,
     age_hours: f64,
 }
 
-impl Known {
-    fn new(topics: &[Topic], subject: &Subject<'_>, now: Timestamp) -> Self {
+impl<'s> Known<'s> {
+    fn new(subject: &Subject<'s>, now: Timestamp) -> Self {
         let fields = subject.fields;
         let (title, excerpt) = (
             record::text(fields, "title"),
@@ -256,52 +309,28 @@ impl Known {
         let folded = (title.is_some() || excerpt.is_some()).then(|| Folded::new(title, excerpt));
         let since = record::published_at(fields).unwrap_or(subject.first_seen);
         Self {
-            topics: effective_topics(topics, fields, folded.as_ref()),
             folded,
             domain: record::domain(fields),
             age_hours: now.duration_since(since).as_secs_f64() / 3600.0,
         }
     }
 
-    fn facts<'a>(&'a self, subject: &Subject<'a>, score: Option<Score>) -> Facts<'a> {
+    fn facts<'a>(
+        &'a self,
+        subject: &Subject<'a>,
+        topics: Option<&'a [String]>,
+        score: Option<Score>,
+    ) -> Facts<'a> {
         Facts {
             fields: subject.fields,
             published: subject.published,
-            topics: self.topics.as_deref(),
+            topics,
             folded: self.folded.as_ref(),
             domain: self.domain.as_deref(),
             age_hours: self.age_hours,
             score,
         }
     }
-}
-
-/// What the file says, what keywords add, and every topic above those, each once. Missing when the
-/// file says nothing and no keyword adds one.
-fn effective_topics(topics: &[Topic], fields: &Map, story: Option<&Folded>) -> Option<Vec<String>> {
-    let said = fields.get("topics").and_then(Value::as_list);
-    let mut about: Vec<String> = Vec::new();
-    let mut add = |name: &str| {
-        if !about.iter().any(|known| known == name) {
-            about.push(name.to_owned());
-        }
-    };
-    for name in said.unwrap_or_default().iter().filter_map(Value::as_text) {
-        add(name.trim());
-    }
-    for topic in topics {
-        if story.is_some_and(|story| topic.keywords.iter().any(|word| word.occurs_in(story))) {
-            add(&topic.name);
-        }
-    }
-    for name in about.clone() {
-        for above in lineage(topics, &name) {
-            if !about.iter().any(|known| known == above) {
-                about.push(above.to_owned());
-            }
-        }
-    }
-    (said.is_some() || !about.is_empty()).then_some(about)
 }
 
 /// Whether all of `when` and none of `unless` hold; `None` when the first has no value.
@@ -320,19 +349,12 @@ fn holds(
         }
     }
     // An exception without a value excepts nothing, so its missing fields are of no interest.
-    let mut excepting = Trace::default();
+    let known = trace.missing.len();
     let excepted = unless
         .iter()
-        .any(|condition| condition.holds(facts, &mut excepting) == Some(true));
-    trace.flips_in_hours = earlier(trace.flips_in_hours, excepting.flips_in_hours);
+        .any(|condition| condition.holds(facts, trace) == Some(true));
+    trace.missing.truncate(known);
     if excepted { Some(false) } else { all }
-}
-
-fn earlier(a: Option<f64>, b: Option<f64>) -> Option<f64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
 }
 
 #[derive(Default)]
@@ -342,7 +364,6 @@ struct Tally {
     not_evaluated: Vec<NotEvaluated>,
     /// The axes whose own number was missing, so that their points say nothing.
     unscored: Vec<Axis>,
-    flips_in_hours: Option<f64>,
 }
 
 impl Tally {
@@ -381,21 +402,8 @@ impl Tally {
         }
     }
 
-    fn topic(&mut self, topic: &Topic, about: &[String]) {
-        if topic.points != 0 && about.contains(&topic.name) {
-            self.hits.push(Hit {
-                rule: format!("topic {}", topic.name).into(),
-                axis: Axis::Topic,
-                points: topic.points,
-                why: format!("about {}", topic.name).into(),
-                at: topic.place.clone(),
-            });
-        }
-    }
-
-    fn rule(&mut self, rule: &Rule, facts: &Facts<'_>, explained: bool) {
-        let mut trace = Trace::default();
-        match holds(&rule.when, &rule.unless, facts, &mut trace) {
+    fn rule(&mut self, rule: &Rule, held: Option<bool>, facts: &Facts<'_>) {
+        match held {
             Some(true) => {
                 let hits = if rule.shadow {
                     &mut self.shadow
@@ -410,13 +418,12 @@ impl Tally {
                     at: rule.place.clone(),
                 });
             }
-            None if explained => self.not_evaluated.push(NotEvaluated {
+            Some(false) => {}
+            None => self.not_evaluated.push(NotEvaluated {
                 rule: rule.id.clone(),
-                missing: trace.missing,
+                missing: missing(rule, facts),
             }),
-            Some(false) | None => {}
         }
-        self.flips_in_hours = earlier(self.flips_in_hours, trace.flips_in_hours);
     }
 
     /// Whether a queue goes by points that a missing number left out.
@@ -466,21 +473,16 @@ impl Tally {
         queues: &[Queue],
         facts: &Facts<'_>,
         occasion: Occasion,
+        trace: &mut Trace,
     ) -> (Route, Vec<Near>) {
         let mut near = Vec::new();
         let mut in_doubt = false;
         for queue in queues {
-            let takes = match queue.takes {
-                Takes::All => true,
-                Takes::Unpublished => !facts.published,
-                Takes::Published => facts.published,
-            };
-            if !takes && occasion.as_flagged {
+            if !queue.looks_at(facts, occasion) {
                 continue;
             }
-            let mut trace = Trace::default();
-            let held = holds(&queue.when, &queue.unless, facts, &mut trace);
-            self.flips_in_hours = earlier(self.flips_in_hours, trace.flips_in_hours);
+            trace.missing.clear();
+            let held = holds(&queue.when, &queue.unless, facts, trace);
             if queue.shadow {
                 if held == Some(true) {
                     let why = format!("would wait in {}", queue.name);
@@ -508,12 +510,37 @@ impl Tally {
                     let rule = format!("queue {}", queue.name).into();
                     self.not_evaluated.push(NotEvaluated {
                         rule,
-                        missing: trace.missing,
+                        missing: trace.missing.clone(),
                     });
                 }
             }
         }
         (Route::Unrouted, near)
+    }
+
+    /// Where a record goes whose rules cost more than one record may: to the last queue that says
+    /// so, else to the last that a person reads. It is never skipped, nor decided without one.
+    fn over_budget(&mut self, queues: &[Queue], facts: &Facts<'_>, occasion: Occasion) -> Route {
+        let is_read = |queue: &&Queue| {
+            let waits = !queue.skip && !queue.shadow && queue.decide.is_none();
+            waits && queue.looks_at(facts, occasion)
+        };
+        let marked = queues
+            .iter()
+            .filter(is_read)
+            .rfind(|queue| queue.over_budget);
+        let Some(queue) = marked.or_else(|| queues.iter().rfind(is_read)) else {
+            return Route::Unrouted;
+        };
+        self.hits.push(Hit {
+            rule: "budget".into(),
+            axis: Axis::Topic,
+            points: 0,
+            why: format!("the rules were stopped after {MOST_STEPS} steps: the score is not whole")
+                .into(),
+            at: queue.place.clone(),
+        });
+        Route::Queue(queue.name.clone(), None)
     }
 }
 
@@ -549,6 +576,16 @@ fn axis_name(axis: Axis) -> &'static str {
 }
 
 impl Queue {
+    /// Whether it may take a record with the flag of its file.
+    fn looks_at(&self, facts: &Facts<'_>, occasion: Occasion) -> bool {
+        let takes = match self.takes {
+            Takes::All => true,
+            Takes::Unpublished => !facts.published,
+            Takes::Published => facts.published,
+        };
+        takes || !occasion.as_flagged
+    }
+
     /// Where an item stands in the queue: the highest rank is read first.
     ///
     /// A fresh queue halves the score for every half-life since publication. What ranks is the

@@ -6,10 +6,10 @@
 //! clock, no store, no files.
 
 mod check;
-mod eval;
+pub(crate) mod eval;
 pub(crate) mod expr;
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;
 mod parse;
 mod source;
 
@@ -36,6 +36,10 @@ pub const BUILT_IN: [&str; 8] = [
     "score",
 ];
 
+/// What all rules together may cost on one record, in steps: a part of a condition, an element of a
+/// list, or 64 bytes of text that were looked at. Some 10 ms of CPU; the same on every machine.
+pub const MOST_STEPS: u64 = 1_000_000;
+
 const LARGE_STACK: usize = 16 * 1024 * 1024;
 
 /// A condition that was checked and is ready to be evaluated.
@@ -43,7 +47,7 @@ const LARGE_STACK: usize = 16 * 1024 * 1024;
 pub struct Condition {
     /// As it is written.
     pub source: Arc<str>,
-    pub(crate) expr: Expr,
+    expr: Expr,
     reads: Reads,
 }
 
@@ -77,7 +81,7 @@ pub struct Facts<'a> {
     /// The effective topics (the file's, by keyword, and their parents); `None` is missing.
     pub topics: Option<&'a [String]>,
     /// Title and excerpt; `None` when there is neither.
-    pub folded: Option<&'a Folded>,
+    pub folded: Option<&'a Folded<'a>>,
     /// `provider.domain` without `www.`.
     pub domain: Option<&'a str>,
     /// Hours since publication, or since the record was first seen.
@@ -94,6 +98,21 @@ pub struct Trace {
     /// The least number of hours until a comparison with an age that was evaluated turns out
     /// differently. Round up when adding it to a time: earlier than this nothing changes.
     pub flips_in_hours: Option<f64>,
+    /// What it has cost; beyond [`MOST_STEPS`] nothing has a value any more.
+    pub steps: u64,
+}
+
+impl Trace {
+    /// Whether it has cost more than one record may.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.steps > MOST_STEPS
+    }
+
+    /// Notes that a text was looked at.
+    pub(crate) fn read(&mut self, text: &str) {
+        self.steps += text.len() as u64 / 64;
+    }
 }
 
 /// What one numeric comparison lacks to be true.
@@ -138,6 +157,11 @@ impl Condition {
     /// The topics that it asks for by `about()`, with their bytes in the source.
     pub(crate) fn topics(&self) -> &[(String, Range<usize>)] {
         &self.reads.topics
+    }
+
+    /// The checked tree.
+    pub(crate) fn expr(&self) -> &Expr {
+        &self.expr
     }
 
     /// Whether the condition holds; `None` when a missing field leaves it without a value.

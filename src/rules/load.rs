@@ -15,6 +15,8 @@ use crate::record::yaml::{self, Budget, Data, Key, Node};
 use crate::rules::condition::{self, BUILT_IN, Condition, Names};
 use crate::rules::decode::{File, listed, near};
 use crate::rules::diagnostic::Diagnostic;
+use crate::rules::plan::Plan;
+use crate::rules::topics::Topics;
 use crate::rules::types::Schema;
 use crate::rules::{Desk, Place, Refused, RuleSet, Scoring};
 use std::cell::RefCell;
@@ -255,7 +257,10 @@ impl<'a> Loading<'a> {
             reviewers: Vec::new(),
             desk: Desk::default(),
             warnings: Vec::new(),
+            plan: None,
+            about: Topics::default(),
         };
+        set.about = Topics::new(&set.topics);
         set.scoring = self.scoring();
         let examples = self.rules(&mut set);
         set.queues = self.queues();
@@ -263,6 +268,7 @@ impl<'a> Loading<'a> {
         set.desk = self.desk();
         // What a faulty condition does is of no interest: it was told already.
         if !self.is_faulty() {
+            set.plan = Plan::new(&set.rules, &set.topics);
             examples.into_iter().for_each(|example| example.run(&set));
         }
         set

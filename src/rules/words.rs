@@ -3,36 +3,47 @@
 //! Story and phrase are folded the same way, so that case, hyphens, line breaks and the shape of an
 //! apostrophe make no difference.
 
-/// The title and the excerpt of one record, folded once for all phrases.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folded {
-    plain: String,
-    folded: String,
+use std::cell::OnceCell;
+
+/// The title and the excerpt of one record; folded once for all phrases, when the first asks.
+#[derive(Clone, Debug)]
+pub struct Folded<'a> {
+    title: Option<&'a str>,
+    excerpt: Option<&'a str>,
+    plain: OnceCell<String>,
+    folded: OnceCell<String>,
 }
 
-impl Folded {
-    /// Folds a title and an excerpt. A line break parts them; no folded phrase holds one, so none
-    /// can match across the border.
+impl<'a> Folded<'a> {
+    /// What is to be folded.
     #[must_use]
-    pub fn new(title: Option<&str>, excerpt: Option<&str>) -> Self {
-        let parts: Vec<&str> = title.into_iter().chain(excerpt).collect();
-        let folded: Vec<String> = parts.iter().map(|part| fold(part)).collect();
+    pub fn new(title: Option<&'a str>, excerpt: Option<&'a str>) -> Self {
         Self {
-            plain: parts.join("\n"),
-            folded: folded.join("\n"),
+            title,
+            excerpt,
+            plain: OnceCell::new(),
+            folded: OnceCell::new(),
         }
+    }
+
+    /// The title and the excerpt, as far as they are there.
+    pub fn parts(&self) -> impl Iterator<Item = &'a str> {
+        self.title.into_iter().chain(self.excerpt)
     }
 
     /// Title and excerpt as they were, joined by a line break: the `text` of conditions.
     #[must_use]
     pub fn plain(&self) -> &str {
-        &self.plain
+        self.plain
+            .get_or_init(|| self.parts().collect::<Vec<_>>().join("\n"))
     }
 
-    /// Title and excerpt in the form that phrases are found in.
+    /// Title and excerpt in the form that phrases are found in. A line break parts them; no folded
+    /// phrase holds one, so none can match across the border.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.folded
+        self.folded
+            .get_or_init(|| self.parts().map(fold).collect::<Vec<_>>().join("\n"))
     }
 }
 
@@ -57,7 +68,7 @@ impl Phrase {
     /// Whether the phrase stands in the story as whole words. An edge that is no letter or digit
     /// (`C++`, `.NET`) needs no border.
     #[must_use]
-    pub fn occurs_in(&self, story: &Folded) -> bool {
+    pub fn occurs_in(&self, story: &Folded<'_>) -> bool {
         let story = story.as_str();
         let starts_in_word = self.0.chars().next().is_some_and(char::is_alphanumeric);
         let mut from = 0;
@@ -206,7 +217,8 @@ mod tests {
 
     #[test]
     fn long_runs_stay_linear() {
-        let story = Folded::new(Some(&"a".repeat(256 * 1024)), None);
+        let long = "a".repeat(256 * 1024);
+        let story = Folded::new(Some(&long), None);
         assert!(!Phrase::new(&"a".repeat(1000)).unwrap().occurs_in(&story));
     }
 }

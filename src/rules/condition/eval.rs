@@ -13,21 +13,31 @@ use std::borrow::Cow;
 
 const MOST_MISSING: usize = 32;
 
-/// How many list elements one evaluation may look at; beyond, it has no value.
-const MOST_ELEMENTS: usize = 100_000;
-
 /// One microsecond, the unit of stored times, in hours.
 const MOMENT: f64 = 1.0 / 3_600_000_000.0;
 
 /// Whether the tree holds.
-pub(super) fn holds(expr: &Expr, facts: &Facts<'_>, trace: &mut Trace) -> Option<bool> {
-    Evaluation {
-        facts,
-        trace,
-        elements: vec![],
-        visited: 0,
-    }
-    .test(expr)
+pub(crate) fn holds(expr: &Expr, facts: &Facts<'_>, trace: &mut Trace) -> Option<bool> {
+    Evaluation::new(facts, trace).test(expr)
+}
+
+/// The number that a tree stands for.
+pub(crate) fn number(expr: &Expr, facts: &Facts<'_>, trace: &mut Trace) -> Option<f64> {
+    Evaluation::new(facts, trace).number(expr)
+}
+
+/// The text at a place of the record itself; not for what is worked out from it, which the facts
+/// do not outlive.
+pub(crate) fn text_at<'f>(path: &Path, facts: &Facts<'f>) -> Option<&'f str> {
+    let root = match path.root {
+        Root::Record => Found::Map(facts.fields),
+        Root::Domain => Found::Text(facts.domain?),
+        _ => return None,
+    };
+    path.steps
+        .iter()
+        .try_fold(root, |found, step| found.step(step))?
+        .as_text()
 }
 
 /// What the thresholds lack that alone keep the conjunction from holding.
@@ -37,12 +47,7 @@ pub(super) fn near(expr: &Expr, facts: &Facts<'_>) -> Option<Vec<Need>> {
         other => std::slice::from_ref(other),
     };
     let mut trace = Trace::default();
-    let mut evaluation = Evaluation {
-        facts,
-        trace: &mut trace,
-        elements: vec![],
-        visited: 0,
-    };
+    let mut evaluation = Evaluation::new(facts, &mut trace);
     let mut needs = Vec::new();
     for part in parts {
         if evaluation.test(part)? {
@@ -107,11 +112,22 @@ struct Evaluation<'a> {
     facts: &'a Facts<'a>,
     trace: &'a mut Trace,
     elements: Vec<Element<'a>>,
-    visited: usize,
 }
 
 impl<'a> Evaluation<'a> {
+    fn new(facts: &'a Facts<'a>, trace: &'a mut Trace) -> Self {
+        Self {
+            facts,
+            trace,
+            elements: vec![],
+        }
+    }
+
     fn test(&mut self, expr: &'a Expr) -> Option<bool> {
+        self.trace.steps += 1;
+        if self.trace.is_exhausted() {
+            return None;
+        }
         match expr {
             Expr::Bool(yes) => Some(*yes),
             Expr::Field(path) => {
@@ -138,20 +154,28 @@ impl<'a> Evaluation<'a> {
             Expr::Part(part, sides) => {
                 let [text, wanted] = &**sides;
                 let (text, wanted) = self.text(text).zip(self.text(wanted))?;
+                self.trace.read(&text);
                 Some(match part {
                     Part::Inside => text.contains(&*wanted),
                     Part::Start => text.starts_with(&*wanted),
                     Part::End => text.ends_with(&*wanted),
                 })
             }
-            Expr::Matches(text, pattern) => self.text(text).map(|text| pattern.is_match(&text)),
+            Expr::Matches(text, pattern) => {
+                let text = self.text(text)?;
+                self.trace.read(&text);
+                Some(pattern.is_match(&text))
+            }
             Expr::Each(each) => self.each(each),
             Expr::About(topic) => match self.facts.topics {
                 Some(topics) => Some(topics.contains(topic)),
                 None => self.missing("topics"),
             },
             Expr::Mentions(phrases) => match self.facts.folded {
-                Some(story) => Some(phrases.iter().any(|phrase| phrase.occurs_in(story))),
+                Some(story) => Some(phrases.iter().any(|phrase| {
+                    self.trace.read(story.as_str());
+                    phrase.occurs_in(story)
+                })),
                 None => self.missing_text(),
             },
             _ => None,
@@ -179,7 +203,11 @@ impl<'a> Evaluation<'a> {
                 Arithmetic::apply(*operation, left, right)
             }
             #[allow(clippy::cast_precision_loss)]
-            Expr::TextSize(text) => self.text(text).map(|text| text.chars().count() as f64),
+            Expr::TextSize(text) => {
+                let text = self.text(text)?;
+                self.trace.read(&text);
+                Some(text.chars().count() as f64)
+            }
             #[allow(clippy::cast_precision_loss)]
             Expr::ListSize(list) => self.list(list).map(|list| list.len() as f64),
             Expr::If(parts) => {
@@ -200,11 +228,15 @@ impl<'a> Evaluation<'a> {
             Expr::Join(sides) => {
                 let [left, right] = &**sides;
                 let (left, right) = self.text(left).zip(self.text(right))?;
+                self.trace.read(&left);
+                self.trace.read(&right);
                 Some(left + right)
             }
-            Expr::LowerAscii(text) => self
-                .text(text)
-                .map(|text| Cow::Owned(text.to_ascii_lowercase())),
+            Expr::LowerAscii(text) => {
+                let text = self.text(text)?;
+                self.trace.read(&text);
+                Some(Cow::Owned(text.to_ascii_lowercase()))
+            }
             Expr::If(parts) => {
                 let branch = self.branch(parts)?;
                 self.text(branch)
@@ -214,6 +246,12 @@ impl<'a> Evaluation<'a> {
     }
 
     fn list(&mut self, expr: &'a Expr) -> Option<List<'a>> {
+        let list = self.any_list(expr)?;
+        self.trace.steps += list.len() as u64 / 16;
+        Some(list)
+    }
+
+    fn any_list(&mut self, expr: &'a Expr) -> Option<List<'a>> {
         match expr {
             Expr::List(list) => Some(List::Values(list)),
             Expr::Field(path) => {
@@ -299,10 +337,8 @@ impl<'a> Evaluation<'a> {
         let list = self.list(&each.list)?;
         let mut result = Some(each.every);
         for (at, found) in list.iter().enumerate() {
-            self.visited += 1;
-            if self.visited > MOST_ELEMENTS {
-                let name = self.list_name(&each.list);
-                return self.missing(&name);
+            if self.trace.is_exhausted() {
+                return None;
             }
             self.elements.push(Element {
                 list: &each.list,

@@ -11,7 +11,7 @@ use regex::Regex;
 use std::sync::Arc;
 
 /// One node; at most [`MAX_DEPTH`] of them lie between the root and a leaf.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Expr {
     /// `true` or `false`.
     Bool(bool),
@@ -114,7 +114,7 @@ pub(crate) enum Step {
 }
 
 /// A number against a constant, the constant on the right.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Threshold {
     pub(crate) side: Expr,
     pub(crate) comparison: Comparison,
@@ -124,7 +124,7 @@ pub(crate) struct Threshold {
 }
 
 /// `list.exists(x, condition)`, or `all` when every element must satisfy it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Each {
     pub(crate) every: bool,
     pub(crate) list: Expr,
@@ -140,7 +140,7 @@ pub(crate) enum Kind {
 }
 
 /// How two sides are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Comparison {
     Equal,
     NotEqual,
@@ -151,7 +151,7 @@ pub(crate) enum Comparison {
 }
 
 /// Which part of a text is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
     Inside,
     Start,

@@ -57,6 +57,10 @@ impl Loading<'_> {
         let decide = fields
             .get("decide")
             .and_then(|n| Some((file.word(n, "`decide`", &verdicts)?, n)));
+        let over_budget = fields
+            .get("over_budget")
+            .and_then(|n| file.boolean(n, "`over_budget`"))
+            .unwrap_or(false);
         let shadow = shadow(file, fields.get("mode"));
         let quiet = fields
             .get("quiet")
@@ -87,6 +91,7 @@ impl Loading<'_> {
             skip,
             decide,
             shadow,
+            over_budget,
             ignores_quiet,
             place,
         })

@@ -8,7 +8,7 @@ use crate::rules::decode::{File, near};
 use crate::rules::score::Axis;
 use crate::rules::types::Type;
 use crate::rules::words::Phrase;
-use crate::rules::{Own, Rule, RuleSet, Scoring, Topic};
+use crate::rules::{Own, Rule, RuleSet, Scoring, Topic, topics};
 use jiff::{SignedDuration, Timestamp};
 
 const AXES: [(&str, Axis); 3] = [
@@ -155,7 +155,7 @@ impl<'a> Loading<'a> {
                     format!("there is no topic `{name}`"),
                     Some(help),
                 );
-            } else if assess::lineage(&topics, &topic.name).last() == Some(&topic.name.as_str()) {
+            } else if is_own_parent(&topics, &topic.name) {
                 let message = format!("`{}` is its own parent, by way of `{name}`", topic.name);
                 file.error(
                     "topic-cycle",
@@ -243,6 +243,11 @@ impl<'a> Loading<'a> {
         }
         examples
     }
+}
+
+fn is_own_parent(topics: &[Topic], name: &str) -> bool {
+    let parent = |name: &str| topics.iter().find(|t| t.name == name)?.parent.as_deref();
+    topics::lineage(name, parent).last() == Some(&name)
 }
 
 /// `mode: shadow` or `mode: live`.
