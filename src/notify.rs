@@ -614,9 +614,11 @@ fn provider(fields: &Map) -> Option<String> {
         crate::record::provider(fields),
         crate::record::domain(fields),
     ) {
-        (Some(name), Some(domain)) if name.to_lowercase() == domain => Some(domain),
+        (Some(name), Some(domain)) if name.to_lowercase() == domain => Some(domain.into_owned()),
         (Some(name), Some(domain)) => Some(format!("{name} ({domain})")),
-        (name, domain) => name.map(str::to_owned).or(domain),
+        (name, domain) => name
+            .map(str::to_owned)
+            .or(domain.map(std::borrow::Cow::into_owned)),
     }
 }
 

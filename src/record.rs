@@ -19,6 +19,7 @@ pub mod yaml;
 use crate::record::kind::{Kind, split};
 use crate::record::source::{Class, Classes, Source};
 use crate::record::value::{Map, Value};
+use std::borrow::Cow;
 use std::fmt;
 
 /// Most bytes of a file.
@@ -174,16 +175,17 @@ pub fn provider(fields: &Map) -> Option<&str> {
 
 /// The provider's domain in lower case and without `www.`, if the record has one.
 #[must_use]
-pub fn domain(fields: &Map) -> Option<String> {
-    let domain = text(fields.get("provider")?.as_map()?, "domain")?
-        .trim()
-        .to_lowercase();
-    Some(
-        domain
-            .strip_prefix("www.")
-            .map(str::to_owned)
-            .unwrap_or(domain),
-    )
+pub fn domain(fields: &Map) -> Option<Cow<'_, str>> {
+    let domain = text(fields.get("provider")?.as_map()?, "domain")?.trim();
+    if domain
+        .bytes()
+        .all(|b| b.is_ascii() && !b.is_ascii_uppercase())
+    {
+        return Some(domain.strip_prefix("www.").unwrap_or(domain).into());
+    }
+    let lower = domain.to_lowercase();
+    let bare = lower.strip_prefix("www.").map(str::to_owned);
+    Some(bare.unwrap_or(lower).into())
 }
 
 /// When the record says that it was published: RFC 3339, or a date, read as its start in UTC.

@@ -58,8 +58,10 @@ pub struct RuleSet {
     pub desk: Desk,
     /// What is odd though the set loads.
     pub warnings: Vec<Diagnostic>,
-    /// The rules as one plan; few are looked at one by one.
-    plan: Option<plan::Plan>,
+    /// Whether any condition reads an age.
+    reads_age: bool,
+    /// The rules as one plan.
+    plan: plan::Plan,
     /// The topics, ready to be looked up.
     about: topics::Topics,
 }
@@ -111,6 +113,8 @@ pub struct Scoring {
 pub struct Own {
     /// The axis that the points count on.
     pub axis: Axis,
+    /// `score.AXIS`, as its hits are named.
+    pub label: Arc<str>,
     /// The field.
     pub field: String,
     /// Points for each unit of the field.
@@ -330,7 +334,15 @@ impl RuleSet {
     /// # Errors
     /// Everything that is wrong with the set, warnings included, in the order of files and lines.
     pub fn load(folder: &Path) -> Result<Self, Refused> {
-        load::load(folder)
+        load::load(folder, None)
+    }
+
+    /// As [`RuleSet::load`]; of what stands in `previous` just the same, nothing is compiled again.
+    ///
+    /// # Errors
+    /// As [`RuleSet::load`].
+    pub fn reload(folder: &Path, previous: &Self) -> Result<Self, Refused> {
+        load::load(folder, Some(previous))
     }
 
     /// The source of that name.

@@ -54,7 +54,7 @@ impl Reload {
     }
 
     fn load(&self, store: &mut Store, now: Timestamp) -> anyhow::Result<()> {
-        let loaded = RuleSet::load(&self.folder)
+        let loaded = RuleSet::reload(&self.folder, &self.in_force.get())
             .map_err(|refused| first(&refused))
             .and_then(|mut rules| {
                 let placed = super::place_content(&mut rules, self.content.as_ref());

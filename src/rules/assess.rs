@@ -4,12 +4,13 @@ use crate::item::Verdict;
 use crate::record::value::{Map, Value};
 use crate::record::{self};
 use crate::rules::condition::{Condition, Facts, MOST_STEPS, Need, Trace};
-use crate::rules::plan::Look;
+use crate::rules::plan::{Look, Tell};
 use crate::rules::score::{Axis, Score};
 use crate::rules::words::Folded;
 use crate::rules::{Order, Own, Place, Queue, Rule, RuleSet, Takes};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The record as the rules look at it.
@@ -153,39 +154,37 @@ impl RuleSet {
         explained: bool,
     ) -> Assessment {
         let mut trace = Trace::default();
-        let known = Known::new(subject, now);
+        let known = Known::new(subject, now, self.reads_age);
         let facts = known.facts(subject, None, None);
-        let mut look = self
-            .plan
-            .as_ref()
-            .map(|plan| Look::new(plan, &facts, &mut trace));
-        let by_keyword = match &mut look {
-            Some(look) => look.keyword_topics(&facts, &mut trace),
-            None => self.keyword_topics(&facts),
-        };
+        let mut look = Look::new(&self.plan, &facts, &mut trace);
+        let by_keyword = look.keyword_topics(&facts, &mut trace);
         let said = subject.fields.get("topics");
         let topics = self.about.effective(&self.topics, said, &by_keyword);
         let facts = known.facts(subject, topics.as_deref(), None);
 
-        let mut tally = Tally::default();
+        let mut tally = Tally {
+            hits: Vec::with_capacity(16),
+            ..Tally::default()
+        };
         for own in &self.scoring.own {
             tally.own(own, subject.fields);
         }
         let topic_hits = self.about.hits(topics.as_deref().unwrap_or_default());
         tally.hits.extend(topic_hits.cloned());
-        let looks_at = |rule: usize| {
-            let source = self.rules.get(rule).and_then(|rule| rule.source.as_deref());
-            source.is_none_or(|source| source == subject.source)
+        let what = if explained {
+            Tell::Valueless
+        } else {
+            Tell::Held
         };
-        let tell = |rule: usize, held: Option<bool>| {
-            if let Some(rule) = self.rules.get(rule) {
+        look.rules(&facts, &mut trace, what, |rule, held| {
+            let rule = self
+                .rules
+                .get(rule)
+                .filter(|rule| rule.looks_at(subject.source));
+            if let Some(rule) = rule {
                 tally.rule(rule, held, &facts);
             }
-        };
-        match look {
-            Some(mut look) => look.rules(&facts, &mut trace, explained, looks_at, tell),
-            None => self.one_by_one(&facts, &mut trace, explained, looks_at, tell),
-        }
+        });
         for (axis, cap, place) in &self.scoring.caps {
             tally.cap(*axis, *cap, place);
         }
@@ -214,28 +213,6 @@ impl RuleSet {
         }
     }
 
-    /// The plain way: every rule is looked at. Tells what [`Look::rules`] tells.
-    fn one_by_one(
-        &self,
-        facts: &Facts<'_>,
-        trace: &mut Trace,
-        all: bool,
-        looks_at: impl Fn(usize) -> bool,
-        mut tell: impl FnMut(usize, Option<bool>),
-    ) {
-        for (at, rule) in self.rules.iter().enumerate() {
-            if !looks_at(at) {
-                continue;
-            }
-            match holds(&rule.when, &rule.unless, facts, trace) {
-                _ if trace.is_exhausted() => return,
-                Some(false) => {}
-                None if !all => {}
-                held => tell(at, held),
-            }
-        }
-    }
-
     fn keyword_topics(&self, facts: &Facts<'_>) -> Vec<usize> {
         let Some(story) = facts.folded else {
             return Vec::new();
@@ -254,11 +231,18 @@ impl RuleSet {
         now: Timestamp,
         work: impl FnOnce(&Facts<'_>) -> T,
     ) -> T {
-        let known = Known::new(subject, now);
+        let known = Known::new(subject, now, true);
         let by_keyword = self.keyword_topics(&known.facts(subject, None, None));
         let said = subject.fields.get("topics");
         let topics = self.about.effective(&self.topics, said, &by_keyword);
         work(&known.facts(subject, topics.as_deref(), None))
+    }
+}
+
+impl Rule {
+    /// Whether it is about the records of a source.
+    fn looks_at(&self, source: &str) -> bool {
+        self.source.as_deref().is_none_or(|only| only == source)
     }
 }
 
@@ -295,19 +279,21 @@ fn missing(rule: &Rule, facts: &Facts<'_>) -> Vec<String> {
 /// What is worked out once for a record.
 struct Known<'a> {
     folded: Option<Folded<'a>>,
-    domain: Option<String>,
+    domain: Option<Cow<'a, str>>,
     age_hours: f64,
 }
 
 impl<'s> Known<'s> {
-    fn new(subject: &Subject<'s>, now: Timestamp) -> Self {
+    /// Reading a date takes a while, so that a set in which no condition reads an age says so.
+    fn new(subject: &Subject<'s>, now: Timestamp, reads_age: bool) -> Self {
         let fields = subject.fields;
         let (title, excerpt) = (
             record::text(fields, "title"),
             record::text(fields, "excerpt"),
         );
         let folded = (title.is_some() || excerpt.is_some()).then(|| Folded::new(title, excerpt));
-        let since = record::published_at(fields).unwrap_or(subject.first_seen);
+        let published_at = reads_age.then(|| record::published_at(fields)).flatten();
+        let since = published_at.unwrap_or(subject.first_seen);
         Self {
             folded,
             domain: record::domain(fields),
@@ -368,38 +354,24 @@ struct Tally {
 
 impl Tally {
     fn own(&mut self, own: &Own, fields: &Map) {
-        let axis = axis_name(own.axis);
-        match fields
-            .get(&own.field)
-            .and_then(Value::as_number)
-            .filter(|n| n.abs() <= 1e9)
-        {
-            Some(value) => {
-                #[allow(clippy::cast_possible_truncation)]
-                let points = (own.weight * value).round() as i64;
-                let why = format!(
-                    "{} {} × {}",
-                    own.field,
-                    Value::Number(value),
-                    Value::Number(own.weight)
-                );
-                self.hits.push(Hit {
-                    rule: format!("score.{axis}").into(),
-                    axis: own.axis,
-                    points,
-                    why: why.into(),
-                    at: own.place.clone(),
-                });
-            }
-            None => {
-                let missing = vec![own.field.clone()];
-                self.not_evaluated.push(NotEvaluated {
-                    rule: format!("score.{axis}").into(),
-                    missing,
-                });
-                self.unscored.push(own.axis);
-            }
-        }
+        let value = fields.get(&own.field).and_then(Value::as_number);
+        let Some(value) = value.filter(|n| n.abs() <= 1e9) else {
+            self.not_evaluated.push(NotEvaluated {
+                rule: own.label.clone(),
+                missing: vec![own.field.clone()],
+            });
+            self.unscored.push(own.axis);
+            return;
+        };
+        #[allow(clippy::cast_possible_truncation)]
+        let points = (own.weight * value).round() as i64;
+        self.hits.push(Hit {
+            rule: own.label.clone(),
+            axis: own.axis,
+            points,
+            why: format!("{} {value} × {}", own.field, own.weight).into(),
+            at: own.place.clone(),
+        });
     }
 
     fn rule(&mut self, rule: &Rule, held: Option<bool>, facts: &Facts<'_>) {

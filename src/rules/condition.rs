@@ -40,15 +40,16 @@ pub const BUILT_IN: [&str; 8] = [
 /// list, or 64 bytes of text that were looked at. Some 10 ms of CPU; the same on every machine.
 pub const MOST_STEPS: u64 = 1_000_000;
 
-const LARGE_STACK: usize = 16 * 1024 * 1024;
+/// Stack of a thread that compiles conditions, in bytes.
+pub(crate) const LARGE_STACK: usize = 16 * 1024 * 1024;
 
-/// A condition that was checked and is ready to be evaluated.
-#[derive(Debug)]
+/// A condition that was checked and is ready to be evaluated; a clone shares it.
+#[derive(Clone, Debug)]
 pub struct Condition {
     /// As it is written.
     pub source: Arc<str>,
-    expr: Expr,
-    reads: Reads,
+    expr: Arc<Expr>,
+    reads: Arc<Reads>,
 }
 
 /// What a condition names, beyond the record.
@@ -58,6 +59,8 @@ pub(crate) struct Reads {
     pub(crate) scores: Vec<Option<Axis>>,
     /// The topics of `about()`, with their bytes in the source.
     pub(crate) topics: Vec<(String, Range<usize>)>,
+    /// Whether it names an age.
+    pub(crate) age: bool,
 }
 
 /// What a condition may name.
@@ -140,8 +143,8 @@ impl Condition {
         let (expr, reads) = check::check(&syntax, &text, names)?;
         Ok(Self {
             source: source.into(),
-            expr,
-            reads,
+            expr: expr.into(),
+            reads: reads.into(),
         })
     }
 
@@ -152,6 +155,11 @@ impl Condition {
             .scores
             .iter()
             .any(|read| read.is_none_or(|read| read == axis))
+    }
+
+    /// Whether it depends on the record's age.
+    pub(crate) fn reads_age(&self) -> bool {
+        self.reads.age
     }
 
     /// The topics that it asks for by `about()`, with their bytes in the source.

@@ -6,7 +6,7 @@ use crate::record::yaml::{Data, Key, Node};
 use crate::rules::Place;
 use crate::rules::diagnostic::{Diagnostic, Severity};
 use jiff::SignedDuration;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,17 +21,19 @@ pub(crate) struct File<'f> {
     pub folder: PathBuf,
     /// Its text.
     pub text: Arc<str>,
+    /// Where its lines end, once that was asked.
+    pub breaks: OnceCell<Vec<usize>>,
     /// All faults of the set so far.
     pub faults: &'f RefCell<Vec<Diagnostic>>,
 }
 
 impl File<'_> {
     pub(crate) fn place(&self, at: usize) -> Place {
-        let line = self.text[..at.min(self.text.len())]
-            .bytes()
-            .filter(|b| *b == b'\n')
-            .count()
-            + 1;
+        let breaks = self.breaks.get_or_init(|| {
+            let breaks = self.text.match_indices('\n');
+            breaks.map(|(at, _)| at).collect()
+        });
+        let line = breaks.partition_point(|line_break| *line_break < at) + 1;
         Place {
             file: self.short.clone(),
             line,

@@ -12,14 +12,14 @@ mod sources;
 use crate::record::Hash;
 use crate::record::value::Value;
 use crate::record::yaml::{self, Budget, Data, Key, Node};
-use crate::rules::condition::{self, BUILT_IN, Condition, Names};
+use crate::rules::condition::{self, BUILT_IN, Condition};
 use crate::rules::decode::{File, listed, near};
 use crate::rules::diagnostic::Diagnostic;
 use crate::rules::plan::Plan;
 use crate::rules::topics::Topics;
 use crate::rules::types::Schema;
 use crate::rules::{Desk, Place, Refused, RuleSet, Scoring};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -51,10 +51,12 @@ struct Loading<'a> {
     fields: Schema,
     lists: BTreeMap<String, Arc<[Value]>>,
     topics: Vec<String>,
+    /// What became of each condition.
+    compiled: HashMap<conditions::Written, conditions::Compiled>,
     named: RefCell<HashMap<(&'static str, String), Place>>,
 }
 
-pub(super) fn load(folder: &Path) -> Result<RuleSet, Refused> {
+pub(super) fn load(folder: &Path, previous: Option<&RuleSet>) -> Result<RuleSet, Refused> {
     let shown = folder.display().to_string();
     let files = read_files(folder).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Refused::NoFolder(shown.clone()),
@@ -65,7 +67,7 @@ pub(super) fn load(folder: &Path) -> Result<RuleSet, Refused> {
         let error = std::io::Error::other("there is no `*.yaml` file in it");
         return Err(Refused::Unreadable(shown, error));
     }
-    let loaded = condition::on_large_stack(|| load_files(folder, files));
+    let loaded = condition::on_large_stack(|| load_files(folder, files, previous));
     loaded
         .map_err(|error| Refused::Unreadable(shown, error))?
         .map_err(Refused::Wrong)
@@ -90,7 +92,11 @@ fn read_files(folder: &Path) -> std::io::Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(files)
 }
 
-fn load_files(folder: &Path, files: Vec<(PathBuf, Vec<u8>)>) -> Result<RuleSet, Vec<Diagnostic>> {
+fn load_files(
+    folder: &Path,
+    files: Vec<(PathBuf, Vec<u8>)>,
+    previous: Option<&RuleSet>,
+) -> Result<RuleSet, Vec<Diagnostic>> {
     let faults = RefCell::new(Vec::new());
     let mut hasher = blake3::Hasher::new();
     for (path, bytes) in &files {
@@ -117,10 +123,11 @@ fn load_files(folder: &Path, files: Vec<(PathBuf, Vec<u8>)>) -> Result<RuleSet, 
         fields: Schema::seed(),
         lists: BTreeMap::new(),
         topics: Vec::new(),
+        compiled: HashMap::new(),
         named: RefCell::default(),
     };
     let hash = Hash(*hasher.finalize().as_bytes());
-    let set = readable.then(|| loading.rule_set(hash));
+    let set = readable.then(|| loading.rule_set(hash, previous));
     let mut faults = faults.into_inner();
     faults.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     // A section that several others refer to is looked at several times.
@@ -154,6 +161,7 @@ fn parse_file<'f>(
         short: format!("{short}{name}").into(),
         folder: folder.to_owned(),
         text: whole.trim_start_matches('\u{feff}').into(),
+        breaks: OnceCell::new(),
         faults,
     };
     if let std::borrow::Cow::Owned(_) = whole {
@@ -239,12 +247,13 @@ fn sections<'a>(files: &'a [(File<'a>, Option<Node>)]) -> Vec<Section<'a>> {
 }
 
 impl<'a> Loading<'a> {
-    fn rule_set(&mut self, hash: Hash) -> RuleSet {
+    fn rule_set(&mut self, hash: Hash, previous: Option<&RuleSet>) -> RuleSet {
         let (sources, fields) = self.sources();
         self.fields = fields;
         self.lists = self.read_lists();
         let topics = self.topics();
         self.topics = topics.iter().map(|topic| topic.name.clone()).collect();
+        self.compile_all(previous);
         let mut set = RuleSet {
             hash,
             sources,
@@ -257,7 +266,8 @@ impl<'a> Loading<'a> {
             reviewers: Vec::new(),
             desk: Desk::default(),
             warnings: Vec::new(),
-            plan: None,
+            reads_age: false,
+            plan: Plan::default(),
             about: Topics::default(),
         };
         set.about = Topics::new(&set.topics);
@@ -268,6 +278,15 @@ impl<'a> Loading<'a> {
         set.desk = self.desk();
         // What a faulty condition does is of no interest: it was told already.
         if !self.is_faulty() {
+            let rules = set
+                .rules
+                .iter()
+                .flat_map(|rule| rule.when.iter().chain(&rule.unless));
+            let queues = set
+                .queues
+                .iter()
+                .flat_map(|queue| queue.when.iter().chain(&queue.unless));
+            set.reads_age = rules.chain(queues).any(Condition::reads_age);
             set.plan = Plan::new(&set.rules, &set.topics);
             examples.into_iter().for_each(|example| example.run(&set));
         }
@@ -403,11 +422,6 @@ impl<'a> Loading<'a> {
         key: &str,
         score: bool,
     ) -> Vec<Condition> {
-        let names = Names {
-            fields: &self.fields,
-            lists: &self.lists,
-            score,
-        };
         let Some(node) = node else { return Vec::new() };
         let parts = match &node.data {
             Data::List(nodes) => nodes.iter().collect(),
@@ -415,7 +429,7 @@ impl<'a> Loading<'a> {
         };
         parts
             .into_iter()
-            .filter_map(|node| conditions::compile(file, node, key, &names, &self.topics))
+            .filter_map(|node| self.condition(file, node, key, score))
             .collect()
     }
 }

@@ -12,8 +12,8 @@
 //! may be found in vain: what decides is the rule's whole condition, in three values, as
 //! [`super::condition`] defines them. A rule without a trigger is always looked at.
 //!
-//! Few rules are quicker looked at one by one; then there is no index, and this module is not
-//! asked. `tests` holds both ways against each other.
+//! Few rules are quicker looked at one by one; then there is no index. `tests` holds both ways
+//! against each other, and against the conditions themselves.
 
 mod bands;
 mod index;
@@ -23,21 +23,22 @@ mod lower;
 mod tests;
 mod trigger;
 
-use crate::rules::condition::expr::{Comparison, Expr, Path};
+use crate::rules::condition::expr::{Comparison, Expr, Part, Path};
 use crate::rules::words::Phrase;
 use crate::rules::{Rule, Topic};
 use index::Index;
+use memchr::memmem::Finder;
 use regex::Regex;
 use std::ops::Range;
 
-pub(crate) use look::Look;
+pub(crate) use look::{Look, Tell};
 
 /// Up to this many rules, and up to as many keywords of topics, are looked at one by one. Measured
 /// by `cargo bench --bench rules`: about where the two ways cost the same.
 const FEW: usize = 20;
 
 /// The atoms of all rules, and how each rule is made of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Plan {
     atoms: Vec<Atom>,
     nodes: Vec<Node>,
@@ -49,9 +50,10 @@ pub(crate) struct Plan {
     texts: Vec<Path>,
     /// Numbers that are compared with constants: fields, sizes, sums.
     numbers: Vec<Expr>,
-    /// How many atoms are settled once and remembered.
-    remembered: usize,
-    index: Index,
+    /// The topics that an atom is a keyword of: atom, and place of the topic.
+    keywords: Vec<(AtomId, u32)>,
+    /// What triggers rules; without it every rule is looked at.
+    index: Option<Index>,
 }
 
 type AtomId = u32;
@@ -63,6 +65,8 @@ type TextId = u16;
 struct Program {
     when: NodeId,
     unless: NodeId,
+    /// What is left of `when` to be asked once the rule was triggered.
+    rest: NodeId,
 }
 
 /// A part of a condition that others are made of.
@@ -80,21 +84,28 @@ enum Node {
 /// What a record is asked once, for however many rules.
 #[derive(Debug)]
 enum Atom {
-    /// About a topic; holds when it was found.
-    Topic,
-    /// A text is one of a few; holds when it was found.
-    OneOf(TextId),
-    /// A text has a part, at its start, its end or anywhere; holds when it was found.
-    Part(Where),
-    /// A phrase stands in title or excerpt; may hold when its longest word was found.
-    Words(Phrase, Remembered),
-    /// A text matches a pattern; when `sought`, only if one of its literals was found.
+    /// About a topic.
+    Topic(String),
+    /// A text is one of a few.
+    OneOf {
+        text: TextId,
+        lower: bool,
+        any: Vec<String>,
+    },
+    /// A text has a part.
+    Part {
+        place: Where,
+        lower: bool,
+        part: Part,
+        finder: Finder<'static>,
+    },
+    /// A phrase stands in title or excerpt.
+    Words(Phrase),
+    /// A text matches a pattern.
     Pattern {
         place: Where,
         lower: bool,
         regex: Regex,
-        sought: bool,
-        remembered: Remembered,
     },
     /// A number against a constant.
     Number {
@@ -103,14 +114,11 @@ enum Atom {
         limit: f64,
     },
     /// Anything else.
-    Other(Expr, Remembered),
+    Other(Expr),
 }
 
-/// A place among the remembered answers.
-type Remembered = u32;
-
 /// Which text is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Where {
     /// One field.
     Text(TextId),
@@ -118,17 +126,25 @@ enum Where {
     Story,
 }
 
+/// The place of the title among the texts.
+const TITLE: TextId = 0;
+/// The place of the excerpt among the texts.
+const EXCERPT: TextId = 1;
+
 impl Plan {
-    /// The plan for these rules and the keywords of these topics; `None` when there are so few that
-    /// it would not pay.
-    pub(crate) fn new(rules: &[Rule], topics: &[Topic]) -> Option<Self> {
-        let keywords: usize = topics.iter().map(|topic| topic.keywords.len()).sum();
-        let many = rules.len() > FEW || keywords > FEW;
-        many.then(|| Self::indexed(rules, topics)).flatten()
+    /// The plan for these rules and the keywords of these topics.
+    pub(crate) fn new(rules: &[Rule], topics: &[Topic]) -> Self {
+        let mut plan = lower::plan(rules, topics);
+        if rules.len() > FEW || plan.keywords.len() > FEW {
+            plan.index();
+        }
+        plan
     }
 
-    /// The plan for these rules, however few; `None` when it would be too large.
-    pub(crate) fn indexed(rules: &[Rule], topics: &[Topic]) -> Option<Self> {
-        lower::Lowering::new().plan(rules, topics)
+    /// Has the plan find what triggers rules. One with more literals than can be looked for at once
+    /// stays as it is.
+    fn index(&mut self) {
+        let index = Index::new(self);
+        self.index = index;
     }
 }

@@ -6,6 +6,9 @@ use crate::rules::assess::Hit;
 use crate::rules::score::Axis;
 use std::collections::{HashMap, HashSet};
 
+/// So many topics are compared one by one.
+const FEW: usize = 16;
+
 /// The topics of a rule set, ready to be looked up.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
@@ -45,9 +48,18 @@ impl Topics {
     ) -> Option<Vec<String>> {
         let said = said.and_then(Value::as_list);
         let mut about: Vec<&str> = Vec::new();
+        // Few are compared one by one; a hostile file may say thousands.
         let mut known: HashSet<&str> = HashSet::new();
         let mut add = |about: &mut Vec<_>, name| {
-            if known.insert(name) {
+            let is_new = match about.len() {
+                0..FEW => !about.contains(&name),
+                FEW => {
+                    known.extend(about.iter().copied());
+                    known.insert(name)
+                }
+                _ => known.insert(name),
+            };
+            if is_new {
                 about.push(name);
             }
         };

@@ -1,76 +1,176 @@
 //! Compiling the conditions of rule files: where in the file a fault stands, and how to quote what
 //! YAML reads in its own way.
 
+use super::Loading;
 use crate::record::value::Value;
 use crate::record::yaml::{Data, Node, Style};
-use crate::rules::condition::{Condition, ConditionError, Names};
+use crate::rules::RuleSet;
+use crate::rules::condition::{Condition, ConditionError, LARGE_STACK, Names};
 use crate::rules::decode::{File, near};
+use std::collections::HashMap;
 use std::ops::Range;
 
-/// Compiles one condition of a file, or tells what is wrong with it.
-pub(super) fn compile(
-    file: &File<'_>,
-    node: &Node,
-    key: &str,
-    names: &Names<'_>,
-    topics: &[String],
-) -> Option<Condition> {
-    let Data::Scalar(value, style) = &node.data else {
-        let message = format!(
-            "`{key}` must be a condition, not {}",
-            node.to_value().kind()
-        );
-        let help = match &node.data {
-            Data::Map(_) => Some(format!("write it like `{key}: quality > 70`")),
-            _ => quoted_form(&file.text, node.span.start),
+/// So many conditions are worth a thread.
+const LEAST_CHUNK: usize = 64;
+
+/// The text of a condition, and whether it may read the score.
+pub(super) type Written = (String, bool);
+
+/// What became of a condition.
+pub(super) type Compiled = Result<Condition, Vec<ConditionError>>;
+
+impl Loading<'_> {
+    /// Compiles every condition of the set, on all processors; what `previous` has compiled with
+    /// the same names is taken from it.
+    pub(super) fn compile_all(&mut self, previous: Option<&RuleSet>) {
+        let mut known = HashMap::new();
+        if let Some(set) =
+            previous.filter(|set| set.fields == self.fields && set.lists == self.lists)
+        {
+            let rules = set
+                .rules
+                .iter()
+                .map(|rule| (&rule.when, &rule.unless, false));
+            let queues = set
+                .queues
+                .iter()
+                .map(|queue| (&queue.when, &queue.unless, true));
+            for (when, unless, score) in rules.chain(queues) {
+                for condition in when.iter().chain(unless) {
+                    known.insert((condition.source.to_string(), score), condition.clone());
+                }
+            }
+        }
+        let mut wanted = self.written("rules", false);
+        wanted.extend(self.written("queues", true));
+        let (mut compiled, mut left) = (HashMap::new(), Vec::new());
+        for written in wanted {
+            match known.remove(&written) {
+                Some(condition) => {
+                    compiled.insert(written, Ok(condition));
+                }
+                None => left.push(written),
+            }
+        }
+        left.sort_unstable();
+        left.dedup();
+        let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
+        let chunk = left.len().div_ceil(threads).max(LEAST_CHUNK);
+        std::thread::scope(|scope| {
+            let (fields, lists) = (&self.fields, &self.lists);
+            let compile = |written: &Written| {
+                let (source, score) = written;
+                let names = Names {
+                    fields,
+                    lists,
+                    score: *score,
+                };
+                (written.clone(), Condition::compile(source, &names))
+            };
+            let started: Vec<_> = left
+                .chunks(chunk)
+                .map(|chunk| {
+                    let work = move || chunk.iter().map(compile).collect::<Vec<_>>();
+                    let thread = std::thread::Builder::new().stack_size(LARGE_STACK);
+                    thread.spawn_scoped(scope, work)
+                })
+                .collect();
+            // What no thread could be had for is compiled when it is asked for.
+            for thread in started.into_iter().flatten() {
+                compiled.extend(thread.join().unwrap_or_default());
+            }
+        });
+        self.compiled = compiled;
+    }
+
+    /// Every condition under `when` and `unless` in the entries of a section.
+    fn written(&self, section: &'static str, score: bool) -> Vec<Written> {
+        let mut written = Vec::new();
+        for section in self.named(section) {
+            let entries = section.node.as_list().unwrap_or_default().iter();
+            let keys = entries.filter_map(Node::as_map).flatten();
+            let conditions = keys.filter(|(key, _)| key.text == "when" || key.text == "unless");
+            for (_, node) in conditions {
+                let parts = match &node.data {
+                    Data::List(nodes) => nodes.as_slice(),
+                    _ => std::slice::from_ref(node),
+                };
+                let sources = parts.iter().filter_map(|node| source(section.file, node));
+                written.extend(sources.map(|source| (source, score)));
+            }
+        }
+        written
+    }
+
+    /// One condition of a file; or tells what is wrong with it.
+    pub(super) fn condition(
+        &self,
+        file: &File<'_>,
+        node: &Node,
+        key: &str,
+        score: bool,
+    ) -> Option<Condition> {
+        let (Data::Scalar(_, style), Some(source)) = (&node.data, source(file, node)) else {
+            let message = format!(
+                "`{key}` must be a condition, not {}",
+                node.to_value().kind()
+            );
+            let help = match &node.data {
+                Data::Map(_) => Some(format!("write it like `{key}: quality > 70`")),
+                _ => quoted_form(&file.text, node.span.start),
+            };
+            file.error("wrong-type", &node.span, message, help);
+            return None;
         };
-        file.error("wrong-type", &node.span, message, help);
-        return None;
-    };
-    // `when: true` is a condition too.
-    let source = match value {
+        let names = Names {
+            fields: &self.fields,
+            lists: &self.lists,
+            score,
+        };
+        let written = (source, score);
+        let compiled = self.compiled.get(&written).cloned();
+        let source = written.0;
+        match compiled.unwrap_or_else(|| Condition::compile(&source, &names)) {
+            Ok(condition) => {
+                self.check_topics(file, node, *style, &condition);
+                Some(condition)
+            }
+            Err(errors) => {
+                let help = match style {
+                    Style::Plain => cut_by_comment(file, node, &source, &errors, &names),
+                    _ => None,
+                };
+                for error in errors {
+                    let span = in_file(&file.text, node, *style, &source, &error.span);
+                    let help = help.clone().or(error.help);
+                    file.error("condition", &span, error.message, help);
+                }
+                None
+            }
+        }
+    }
+
+    /// Files may name topics that no rule knows, so that only a likely slip is told.
+    fn check_topics(&self, file: &File<'_>, node: &Node, style: Style, condition: &Condition) {
+        let topics = condition.topics().iter();
+        for (topic, span) in topics.filter(|(topic, _)| !self.topics.contains(topic)) {
+            if let Some(near) = near(topic, self.topics.iter().map(String::as_str)) {
+                let span = in_file(&file.text, node, style, &condition.source, span);
+                let help = Some(format!("did you mean `{near}`?"));
+                let message = format!("no topic `{topic}` is declared");
+                file.warning("unknown-topic", &span, message, help);
+            }
+        }
+    }
+}
+
+/// The text of a condition; `when: true` is one too.
+fn source(file: &File<'_>, node: &Node) -> Option<String> {
+    Some(match node.as_scalar()? {
         Value::Text(text) => text.clone(),
         Value::Null => String::new(),
         _ => file.text[node.span.clone()].to_owned(),
-    };
-    match Condition::compile(&source, names) {
-        Ok(condition) => {
-            // Files may name topics that no rule knows, so that only a likely slip is told.
-            for (topic, span) in condition
-                .topics()
-                .iter()
-                .filter(|(topic, _)| !topics.contains(topic))
-            {
-                if let Some(near) = near(topic, topics.iter().map(String::as_str)) {
-                    let span = in_file(&file.text, node, *style, &source, span);
-                    let help = Some(format!("did you mean `{near}`?"));
-                    file.warning(
-                        "unknown-topic",
-                        &span,
-                        format!("no topic `{topic}` is declared"),
-                        help,
-                    );
-                }
-            }
-            Some(condition)
-        }
-        Err(errors) => {
-            let help = match style {
-                Style::Plain => cut_by_comment(file, node, &source, &errors, names),
-                _ => None,
-            };
-            for error in errors {
-                let span = in_file(&file.text, node, *style, &source, &error.span);
-                file.error(
-                    "condition",
-                    &span,
-                    error.message,
-                    help.clone().or(error.help),
-                );
-            }
-            None
-        }
-    }
+    })
 }
 
 /// The quoted form of a condition that YAML cut off at a ` #`, when that explains its errors.
@@ -154,13 +254,13 @@ pub(super) fn quoted_form(text: &str, at: usize) -> Option<String> {
 }
 
 /// A condition as it is written on one line.
-struct Written<'t> {
+struct OnOneLine<'t> {
     key: &'static str,
     condition: &'t str,
     in_braces: bool,
 }
 
-impl Written<'_> {
+impl OnOneLine<'_> {
     /// Whether YAML reads something else in it than what is written.
     fn in_own_way(&self) -> bool {
         let condition = self.condition;
@@ -180,7 +280,7 @@ impl Written<'_> {
 }
 
 /// What stands on a line as conditions: after `when:` and `unless:`, or as an entry of their list.
-fn written_conditions<'t>(lines: &[&'t str], n: usize) -> Vec<Written<'t>> {
+fn written_conditions<'t>(lines: &[&'t str], n: usize) -> Vec<OnOneLine<'t>> {
     const KEYS: [&str; 2] = ["when:", "unless:"];
     let Some(line) = lines.get(n) else {
         return Vec::new();
@@ -191,7 +291,7 @@ fn written_conditions<'t>(lines: &[&'t str], n: usize) -> Vec<Written<'t>> {
         let starts = |line: &str| KEYS.iter().any(|key| line.trim_start().starts_with(key));
         if above.is_some_and(|above| starts(above)) {
             let condition = entry.trim();
-            return vec![Written {
+            return vec![OnOneLine {
                 key: "-",
                 condition,
                 in_braces: false,
@@ -209,7 +309,7 @@ fn written_conditions<'t>(lines: &[&'t str], n: usize) -> Vec<Written<'t>> {
             rest
         };
         let is_key = before.ends_with([' ', '{', ',']);
-        is_key.then_some(Written {
+        is_key.then_some(OnOneLine {
             key,
             condition,
             in_braces,

@@ -56,6 +56,7 @@ impl<'a> Loading<'a> {
                         let weight = weight.unwrap_or(Some(1.0)).unwrap_or_default();
                         scoring.own.push(Own {
                             axis,
+                            label: format!("score.{}", key.text).into(),
                             field,
                             weight,
                             place,

@@ -58,7 +58,23 @@ impl Interval {
         both
     }
 
-    /// Whether it is open at neither side.
+    /// The least and the greatest number in it, so that `from <= number && number <= to` asks for
+    /// it; no number is between these and an open end.
+    pub(super) fn closed(self) -> (f64, f64) {
+        let from = if self.from_open {
+            self.from.next_up()
+        } else {
+            self.from
+        };
+        let to = if self.to_open {
+            self.to.next_down()
+        } else {
+            self.to
+        };
+        (from, to)
+    }
+
+    /// Whether it ends at both sides.
     pub(super) fn is_bounded(self) -> bool {
         self.from.is_finite() && self.to.is_finite()
     }
@@ -106,18 +122,18 @@ impl<T> Lists<T> {
     }
 }
 
-/// Rules by the intervals of one number.
-#[derive(Debug, Default)]
-pub(super) struct Bands {
+/// Values by the intervals of one number.
+#[derive(Debug)]
+pub(super) struct Bands<T> {
     /// The ends of the intervals, in order, each once.
     points: Vec<f64>,
     leaves: usize,
-    /// The rules at each node of the tree; the root is 1, the leaves are the last.
-    rules: Lists<u32>,
+    /// The values at each node of the tree; the root is 1, the leaves are the last.
+    values: Lists<T>,
 }
 
-impl Bands {
-    pub(super) fn new(intervals: &[(Interval, u32)]) -> Self {
+impl<T: Copy> Bands<T> {
+    pub(super) fn new(intervals: &[(Interval, T)]) -> Self {
         let ends = intervals.iter().flat_map(|(i, _)| [i.from, i.to]);
         let mut points: Vec<f64> = ends.filter(|end| end.is_finite()).collect();
         points.sort_by(f64::total_cmp);
@@ -126,42 +142,42 @@ impl Bands {
         let mut bands = Self {
             points,
             leaves,
-            rules: Lists::default(),
+            values: Lists::default(),
         };
         let mut pairs = Vec::new();
-        for (interval, rule) in intervals {
+        for (interval, value) in intervals {
             let (first, last) = bands.run(*interval);
             let (mut left, mut right) = (first + leaves, last + leaves + 1);
             while left < right {
                 if left & 1 == 1 {
-                    pairs.push((left, *rule));
+                    pairs.push((left, *value));
                     left += 1;
                 }
                 if right & 1 == 1 {
                     right -= 1;
-                    pairs.push((right, *rule));
+                    pairs.push((right, *value));
                 }
                 (left, right) = (left / 2, right / 2);
             }
         }
-        bands.rules = Lists::new(2 * leaves, pairs);
+        bands.values = Lists::new(2 * leaves, pairs);
         bands
     }
 
-    /// Whether no rule asks for the number.
+    /// Whether nobody asks for the number.
     pub(super) fn is_empty(&self) -> bool {
         self.points.is_empty()
     }
 
-    /// Every rule with an interval that holds the number; a rule with several may come twice.
-    pub(super) fn at(&self, number: f64) -> impl Iterator<Item = u32> {
+    /// The value of every interval that holds the number.
+    pub(super) fn at(&self, number: f64) -> impl Iterator<Item = &T> {
         let mut node = self.place(number) + self.leaves;
         let path = std::iter::from_fn(move || {
             let here = node;
             node /= 2;
             (here > 0).then_some(here)
         });
-        path.flat_map(|node| self.rules.get(node)).copied()
+        path.flat_map(|node| self.values.get(node))
     }
 
     /// The first and the last place of an interval; the first is after the last if it is empty.
@@ -213,7 +229,7 @@ mod tests {
             };
             let intervals: Vec<_> = (0_u32..).zip(&rules).map(|(n, rule)| (interval(rule), n)).collect();
             let bands = Bands::new(&intervals);
-            let mut found: Vec<u32> = bands.at(number).collect();
+            let mut found: Vec<u32> = bands.at(number).copied().collect();
             found.sort_unstable();
             let holds = |rule: &[(Comparison, i32)]| {
                 rule.iter().all(|(comparison, limit)| comparison.holds(&number, &f64::from(*limit)))

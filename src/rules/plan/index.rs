@@ -1,12 +1,16 @@
 //! What is looked for in a record, and which rules it triggers.
 
 use super::bands::{Bands, Interval, Lists};
-use super::lower::{EXCERPT, Sought, TITLE};
 use super::trigger::{self, Key};
-use super::{Atom, AtomId, Plan, Where};
+use super::{Atom, AtomId, EXCERPT, Plan, TITLE, TextId, Where};
 use crate::rules::condition::expr::Part;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use std::collections::HashMap;
+use regex::Regex;
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use std::collections::{HashMap, HashSet};
+
+/// A literal of a pattern must have so many bytes to be worth looking for.
+const LEAST_LITERAL: usize = 2;
 
 /// The tables that a record is looked up in.
 #[derive(Debug, Default)]
@@ -19,14 +23,18 @@ pub(super) struct Index {
     pub(super) has_words: bool,
     /// By place in [`Plan::texts`].
     pub(super) texts: Vec<Text>,
+    /// The topics of a keyword, by its atom.
+    pub(super) keywords: Lists<u32>,
     /// The atoms of topics.
     pub(super) topics: HashMap<String, AtomId>,
-    /// The topic of a keyword, by its atom.
-    pub(super) keywords: Lists<u32>,
+    /// The patterns that have to be tried, since no literal tells of them.
+    pub(super) tried: HashSet<AtomId>,
     /// By place in [`Plan::numbers`].
-    pub(super) bands: Vec<Bands>,
+    pub(super) bands: Vec<Bands<Triggered>>,
+    /// The numbers that are asked for before any rule.
+    pub(super) guards: Vec<u32>,
     /// The rules that an atom triggers.
-    pub(super) triggered: Lists<u32>,
+    pub(super) triggered: Lists<Triggered>,
     /// The rules without a trigger.
     pub(super) always: Vec<u32>,
     /// The rules with a trigger that has no value without this; see [`Lack`].
@@ -46,19 +54,38 @@ pub(super) struct Text {
     pub(super) is_story: bool,
 }
 
-/// What a literal that was found says.
+/// A rule that was triggered, if its guard lets it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Triggered {
+    pub(super) rule: u32,
+    /// The number that must not lie outside, by its place in [`Plan::numbers`].
+    number: u32,
+    from: f64,
+    to: f64,
+}
+
+/// Instead of a number, for rules without a guard.
+const UNGUARDED: u32 = u32::MAX;
+
+/// What a literal that was found is for.
 #[derive(Debug)]
 pub(super) struct Use {
     pub(super) atom: AtomId,
-    pub(super) place: Where,
+    /// The text that it must stand in; for the story [`STORY`].
+    pub(super) text: TextId,
     pub(super) means: Means,
 }
 
+/// Instead of a text, for title and excerpt together.
+pub(super) const STORY: TextId = TextId::MAX;
+
 /// What finding a literal means for an atom.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Means {
-    /// The atom holds if the literal stands where it should; if given, in just these letters.
-    Part(Part, Option<Box<str>>),
+    /// The atom holds if the literal stands there.
+    Part(Part),
+    /// The same, and in just these letters.
+    Exactly(Part),
     /// The atom may hold.
     Perhaps,
 }
@@ -84,109 +111,135 @@ impl Plan {
 }
 
 impl Index {
-    pub(super) fn new(
-        plan: &Plan,
-        sought: Vec<(AtomId, Sought)>,
-        keywords: &[(AtomId, u32)],
-    ) -> Option<Self> {
+    /// `None` when there are more literals than one automaton can hold.
+    pub(super) fn new(plan: &mut Plan) -> Option<Self> {
+        let keywords = plan
+            .keywords
+            .iter()
+            .map(|(atom, topic)| (*atom as usize, *topic));
         let mut index = Self {
+            keywords: Lists::new(plan.atoms.len(), keywords.collect()),
             texts: plan.texts.iter().map(|_| Text::default()).collect(),
-            keywords: Lists::new(
-                plan.atoms.len(),
-                keywords
-                    .iter()
-                    .map(|(atom, topic)| (*atom as usize, *topic))
-                    .collect(),
-            ),
             ..Self::default()
         };
-        index.look_for(sought)?;
+        index.look_for(plan)?;
         index.trigger(plan);
         Some(index)
     }
 
-    /// `None` when there are more literals than one automaton can hold.
-    fn look_for(&mut self, sought: Vec<(AtomId, Sought)>) -> Option<()> {
+    fn look_for(&mut self, plan: &Plan) -> Option<()> {
         let mut literals = Literals::default();
-        for (atom, sought) in sought {
-            match sought {
-                Sought::Topic(topic) => {
-                    self.topics.insert(topic, atom);
+        for (id, atom) in (0_u32..).zip(&plan.atoms) {
+            match atom {
+                Atom::Topic(topic) => {
+                    self.topics.insert(topic.clone(), id);
                 }
-                Sought::Whole(text, lower, whole) => {
-                    if let Some(table) = self.texts.get_mut(text as usize) {
-                        let table = if lower {
-                            &mut table.lower
-                        } else {
-                            &mut table.whole
-                        };
-                        table.entry(whole).or_default().push(atom);
+                Atom::OneOf { text, lower, any } => {
+                    let table = self.texts.get_mut(*text as usize)?;
+                    let table = if *lower {
+                        &mut table.lower
+                    } else {
+                        &mut table.whole
+                    };
+                    for whole in any {
+                        table.entry(whole.clone()).or_default().push(id);
                     }
                 }
-                Sought::Part {
+                Atom::Part {
                     place,
                     lower,
                     part,
-                    text,
+                    finder,
                 } => {
-                    let exact = !lower && text.contains(|c: char| c.is_ascii_alphabetic());
-                    let bytes = text.to_ascii_lowercase().into_bytes();
-                    let means = Means::Part(part, exact.then(|| text.into()));
-                    literals.add(bytes, Use { atom, place, means });
+                    let needle = finder.needle();
+                    // In lower case there are no capitals to be found.
+                    if *lower && needle.iter().any(u8::is_ascii_uppercase) {
+                        continue;
+                    }
+                    let exactly = !lower && needle.iter().any(u8::is_ascii_alphabetic);
+                    let means = if exactly {
+                        Means::Exactly(*part)
+                    } else {
+                        Means::Part(*part)
+                    };
+                    literals.add(needle.to_ascii_lowercase(), Use::new(id, *place, means));
                 }
-                Sought::Anchor(word) => {
+                Atom::Words(phrase) => {
                     self.has_words = true;
-                    literals.add(word, Use::perhaps(atom, Where::Story));
+                    let longest = phrase.as_str().split(' ').max_by_key(|word| word.len())?;
+                    let longest = longest.as_bytes().to_vec();
+                    literals.add(longest, Use::new(id, Where::Story, Means::Perhaps));
                 }
-                Sought::Literal(place, literal) => literals.add(literal, Use::perhaps(atom, place)),
+                Atom::Pattern { place, regex, .. } => match self::literals(regex) {
+                    Some(any) => any.into_iter().for_each(|literal| {
+                        literals.add(literal, Use::new(id, *place, Means::Perhaps));
+                    }),
+                    None => {
+                        self.tried.insert(id);
+                    }
+                },
+                Atom::Number { .. } | Atom::Other(_) => {}
             }
         }
-        for (at, text) in self.texts.iter_mut().enumerate() {
-            text.is_story = at == usize::from(TITLE) || at == usize::from(EXCERPT);
-            text.is_read = literals.places.iter().any(|place| match place {
-                Where::Text(read) => usize::from(*read) == at,
-                Where::Story => text.is_story,
-            });
+        for (at, text) in (0..).zip(&mut self.texts) {
+            text.is_story = at == TITLE || at == EXCERPT;
+            text.is_read = literals.texts_read.contains(&at)
+                || (text.is_story && literals.texts_read.contains(&STORY));
         }
-        let count = literals.texts.len();
+        let count = literals.literals.len();
         if count > 0 {
             let automaton = AhoCorasick::builder()
                 .kind(Some(AhoCorasickKind::ContiguousNFA))
                 .match_kind(MatchKind::Standard)
                 .prefilter(false)
-                .build(&literals.texts);
+                .build(&literals.literals);
             self.automaton = Some(automaton.ok()?);
         }
         self.uses = Lists::new(count, literals.uses);
         Some(())
     }
 
-    fn trigger(&mut self, plan: &Plan) {
-        let mut by_atom = Vec::new();
-        let mut by_lack = Vec::new();
-        let mut bands: Vec<Vec<(Interval, u32)>> = plan.numbers.iter().map(|_| vec![]).collect();
-        for (rule, program) in (0_u32..).zip(&plan.programs) {
+    fn trigger(&mut self, plan: &mut Plan) {
+        let (mut by_atom, mut by_lack) = (Vec::new(), Vec::new());
+        let mut bands: Vec<Vec<(Interval, Triggered)>> =
+            plan.numbers.iter().map(|_| vec![]).collect();
+        for rule in 0..plan.programs.len() {
+            let Some(program) = plan.programs.get(rule) else {
+                break;
+            };
+            let id = u32::try_from(rule).unwrap_or(u32::MAX);
             let Some(trigger) = trigger::of(plan, program.when) else {
-                self.always.push(rule);
+                self.always.push(id);
                 continue;
             };
+            let rest = plan.join(&trigger.rest, true);
+            if let Some(program) = plan.programs.get_mut(rule) {
+                program.rest = rest;
+            }
+            let triggered = Triggered::new(id, trigger.guard);
+            if let Some((number, _)) = trigger.guard {
+                self.guards.push(number);
+                by_lack.push((plan.lack(Lack::Number(number as usize)), id));
+            }
             for key in trigger.keys {
                 let lack = match key {
                     Key::Atom(atom) => {
-                        by_atom.push((atom as usize, rule));
+                        by_atom.push((atom as usize, triggered));
                         lack_of(plan, atom)
                     }
                     Key::Band(number, interval) => {
-                        let number = number as usize;
-                        if let Some(bands) = bands.get_mut(number) {
-                            bands.push((interval, rule));
+                        self.guards.push(number);
+                        if let Some(bands) = bands.get_mut(number as usize) {
+                            bands.push((interval, triggered));
                         }
-                        Some(Lack::Number(number))
+                        Some(Lack::Number(number as usize))
                     }
                 };
-                by_lack.extend(lack.map(|lack| (plan.lack(lack), rule)));
+                by_lack.extend(lack.map(|lack| (plan.lack(lack), id)));
             }
         }
+        self.guards.sort_unstable();
+        self.guards.dedup();
         self.triggered = Lists::new(plan.atoms.len(), by_atom);
         self.lacking = Lists::new(plan.lack(Lack::Number(plan.numbers.len())), by_lack);
         self.bands = bands.iter().map(|bands| Bands::new(bands)).collect();
@@ -194,49 +247,86 @@ impl Index {
 }
 
 fn lack_of(plan: &Plan, atom: AtomId) -> Option<Lack> {
-    let of = |place: &Where| match place {
-        Where::Story => Lack::Story,
-        Where::Text(text) => Lack::Text(*text as usize),
-    };
     match plan.atoms.get(atom as usize)? {
-        Atom::Topic => Some(Lack::Topics),
-        Atom::OneOf(text) => Some(Lack::Text(*text as usize)),
-        Atom::Part(place) | Atom::Pattern { place, .. } => Some(of(place)),
-        Atom::Words(..) => Some(Lack::Story),
+        Atom::Topic(_) => Some(Lack::Topics),
+        Atom::OneOf { text, .. } => Some(Lack::Text(*text as usize)),
+        Atom::Part { place, .. } | Atom::Pattern { place, .. } => Some(match place {
+            Where::Story => Lack::Story,
+            Where::Text(text) => Lack::Text(*text as usize),
+        }),
+        Atom::Words(_) => Some(Lack::Story),
         Atom::Number { number, .. } => Some(Lack::Number(*number as usize)),
-        Atom::Other(..) => None,
+        Atom::Other(_) => None,
+    }
+}
+
+impl Triggered {
+    fn new(rule: u32, guard: Option<(u32, Interval)>) -> Self {
+        let (number, (from, to)) = match guard {
+            Some((number, interval)) => (number, interval.closed()),
+            None => (UNGUARDED, (0.0, 0.0)),
+        };
+        Self {
+            rule,
+            number,
+            from,
+            to,
+        }
+    }
+
+    /// Whether the guard lets it, by the numbers of the record; what is missing is `NaN` there.
+    pub(super) fn passes(&self, numbers: &[f64]) -> bool {
+        match numbers.get(self.number as usize) {
+            Some(number) => self.from <= *number && *number <= self.to,
+            None => self.number == UNGUARDED,
+        }
     }
 }
 
 impl Use {
-    fn perhaps(atom: AtomId, place: Where) -> Self {
-        Self {
-            atom,
-            place,
-            means: Means::Perhaps,
-        }
+    fn new(atom: AtomId, place: Where, means: Means) -> Self {
+        let text = match place {
+            Where::Text(text) => text,
+            Where::Story => STORY,
+        };
+        Self { atom, text, means }
     }
 }
 
 /// Literals, each once, with what they are for.
 #[derive(Default)]
 struct Literals {
-    texts: Vec<Vec<u8>>,
+    literals: Vec<Vec<u8>>,
     ids: HashMap<Vec<u8>, usize>,
     uses: Vec<(usize, Use)>,
-    places: Vec<Where>,
+    texts_read: HashSet<TextId>,
 }
 
 impl Literals {
     fn add(&mut self, literal: Vec<u8>, used: Use) {
-        if !self.places.contains(&used.place) {
-            self.places.push(used.place);
-        }
-        let next = self.texts.len();
+        self.texts_read.insert(used.text);
+        let next = self.literals.len();
         let id = *self.ids.entry(literal).or_insert_with_key(|literal| {
-            self.texts.push(literal.clone());
+            self.literals.push(literal.clone());
             next
         });
         self.uses.push((id, used));
     }
+}
+
+/// Literals in lower case of which one stands wherever a pattern matches, if there are such.
+pub(super) fn literals(pattern: &Regex) -> Option<Vec<Vec<u8>>> {
+    let hir = regex_syntax::parse(pattern.as_str()).ok()?;
+    let of = |kind: ExtractKind| {
+        let found = Extractor::new().kind(kind).extract(&hir);
+        let literals = found.literals()?.iter();
+        let mut bytes: Vec<Vec<u8>> = literals
+            .map(|literal| literal.as_bytes().to_ascii_lowercase())
+            .collect();
+        bytes.sort_unstable();
+        bytes.dedup();
+        let long = bytes.iter().all(|literal| literal.len() >= LEAST_LITERAL);
+        (long && !bytes.is_empty()).then_some(bytes)
+    };
+    of(ExtractKind::Prefix).or_else(|| of(ExtractKind::Suffix))
 }

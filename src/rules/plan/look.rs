@@ -1,52 +1,67 @@
 //! One look at one record: what is found in it, and which rules hold.
 
-use super::index::{Lack, Means, Use};
-use super::trigger::stands;
-use super::{Atom, AtomId, Node, NodeId, Plan, TextId, Where};
+use super::index::{Index, Lack, Means, STORY, Use};
+use super::{Atom, AtomId, Node, NodeId, Plan, Where};
+use crate::rules::condition::expr::Part;
 use crate::rules::condition::{Facts, Trace, eval};
+use memchr::memmem::Finder;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What is known of a record so far.
 pub(crate) struct Look<'p, 'f> {
     plan: &'p Plan,
     /// By place in [`Plan::texts`].
-    texts: Vec<Option<&'f str>>,
-    /// By atom, whether it was found.
+    texts: Vec<Text<'f>>,
+    /// By place in [`Plan::numbers`], as far as they were asked for; `NaN` is missing.
+    numbers: Vec<f64>,
+    numbers_asked: Bits,
+    /// By atom, whether it holds.
     found: Bits,
-    /// The atoms that were found, each once.
+    /// By atom, whether that was asked.
+    asked: Bits,
+    /// By atom, whether it has no value.
+    valueless: Bits,
+    /// The atoms that were found in texts.
     atoms: Vec<AtomId>,
-    /// By rule, whether it is to be looked at.
-    triggered: Bits,
-    /// What was settled, by atom that is remembered.
-    remembered: Vec<Settled>,
-    /// The numbers that were asked for.
-    numbers: Vec<Option<Option<f64>>>,
 }
 
-/// What an atom turned out to be.
-#[derive(Clone, Copy)]
-enum Settled {
-    NotYet,
-    As(Option<bool>),
+/// One text of a record.
+struct Text<'f> {
+    plain: Option<&'f str>,
+    /// In lower case, once that was asked for.
+    lower: Option<String>,
+}
+
+/// Of which rules to tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tell {
+    /// Those that hold.
+    Held,
+    /// Those that hold, and those that have no value.
+    Valueless,
 }
 
 impl<'p, 'f> Look<'p, 'f> {
     /// Reads the texts of a record; its topics are not known yet.
     pub(crate) fn new(plan: &'p Plan, facts: &Facts<'f>, trace: &mut Trace) -> Self {
+        let texts = plan.texts.iter().map(|path| Text {
+            plain: eval::text_at(path, facts),
+            lower: None,
+        });
         let mut look = Self {
             plan,
-            texts: plan
-                .texts
-                .iter()
-                .map(|path| eval::text_at(path, facts))
-                .collect(),
+            texts: texts.collect(),
+            numbers: vec![f64::NAN; plan.numbers.len()],
+            numbers_asked: Bits::new(plan.numbers.len()),
             found: Bits::new(plan.atoms.len()),
+            asked: Bits::new(plan.atoms.len()),
+            valueless: Bits::new(plan.atoms.len()),
             atoms: Vec::new(),
-            triggered: Bits::new(plan.programs.len()),
-            remembered: vec![Settled::NotYet; plan.remembered],
-            numbers: vec![None; plan.numbers.len()],
         };
-        look.read(facts, trace);
+        if let Some(index) = &plan.index {
+            look.read(index, facts, trace);
+        }
         look
     }
 
@@ -54,13 +69,20 @@ impl<'p, 'f> Look<'p, 'f> {
     pub(crate) fn keyword_topics(&mut self, facts: &Facts<'f>, trace: &mut Trace) -> Vec<usize> {
         let plan = self.plan;
         let mut topics = Vec::new();
-        for at in 0..self.atoms.len() {
-            let Some(atom) = self.atoms.get(at).copied() else {
-                break;
-            };
-            let of_atom = plan.index.keywords.get(atom as usize);
-            if !of_atom.is_empty() && self.atom(atom, facts, trace) == Some(true) {
-                topics.extend(of_atom.iter().map(|topic| *topic as usize));
+        match &plan.index {
+            Some(index) => {
+                let found = self
+                    .atoms
+                    .iter()
+                    .flat_map(|atom| index.keywords.get(*atom as usize));
+                topics.extend(found.map(|topic| *topic as usize));
+            }
+            None => {
+                for (atom, topic) in &plan.keywords {
+                    if self.atom(*atom, facts, trace) == Some(true) {
+                        topics.push(*topic as usize);
+                    }
+                }
             }
         }
         topics.sort_unstable();
@@ -68,74 +90,91 @@ impl<'p, 'f> Look<'p, 'f> {
         topics
     }
 
-    /// Tells each rule that holds, and each that has no value if `all` are asked for, in the order
-    /// of the rules; `looks_at` says which rules are of interest.
+    /// Tells of rules, in their order.
     pub(crate) fn rules(
         &mut self,
         facts: &Facts<'f>,
         trace: &mut Trace,
-        all: bool,
-        looks_at: impl Fn(usize) -> bool,
+        what: Tell,
         mut tell: impl FnMut(usize, Option<bool>),
     ) {
-        self.look_up(facts, trace);
-        if all {
-            self.trigger_lacking(facts);
-        }
-        for word in 0..self.triggered.0.len() {
-            let mut left = self.triggered.0.get(word).copied().unwrap_or_default();
-            while left != 0 {
-                let rule = word * 64 + left.trailing_zeros() as usize;
-                left &= left - 1;
-                if !looks_at(rule) {
-                    continue;
+        let plan = self.plan;
+        let mut told = |rule: usize, held: Option<bool>| match held {
+            Some(false) => {}
+            None if what == Tell::Held => {}
+            held => tell(rule, held),
+        };
+        let Some(index) = &plan.index else {
+            for rule in 0..plan.programs.len() {
+                let held = self.rule(rule, false, facts, trace);
+                if trace.is_exhausted() {
+                    return;
                 }
-                match self.rule(rule, facts, trace) {
-                    _ if trace.is_exhausted() => return,
-                    Some(false) => {}
-                    None if !all => {}
-                    held => tell(rule, held),
-                }
+                told(rule, held);
             }
+            return;
+        };
+        let mut triggered = self.look_up(index, facts, trace);
+        let mut lacking = Bits::new(plan.programs.len());
+        if what == Tell::Valueless {
+            self.find_lacking(index, facts, &mut lacking);
+            triggered.add(&lacking);
+        }
+        for rule in triggered.iter() {
+            let held = self.rule(rule, !lacking.has(rule), facts, trace);
+            if trace.is_exhausted() {
+                return;
+            }
+            told(rule, held);
         }
     }
 
-    /// As [`super::super::assess`] defines it: an exception without a value excepts nothing.
-    fn rule(&mut self, rule: usize, facts: &Facts<'f>, trace: &mut Trace) -> Option<bool> {
+    /// Whether a rule holds, as [`super::super::assess`] defines it: an exception without a value
+    /// excepts nothing.
+    fn rule(
+        &mut self,
+        rule: usize,
+        triggered: bool,
+        facts: &Facts<'f>,
+        trace: &mut Trace,
+    ) -> Option<bool> {
         let program = self.plan.programs.get(rule)?;
-        let when = self.value(program.when, facts, trace);
+        let when = if triggered {
+            program.rest
+        } else {
+            program.when
+        };
+        let when = self.value(when, facts, trace);
         if when == Some(false) || self.value(program.unless, facts, trace) == Some(true) {
             return Some(false);
         }
         when
     }
 
-    /// Finds the literals in the texts.
-    fn read(&mut self, facts: &Facts<'f>, trace: &mut Trace) {
-        let index = &self.plan.index;
+    /// Finds what stands in the texts.
+    fn read(&mut self, index: &Index, facts: &Facts<'f>, trace: &mut Trace) {
         let Some(automaton) = &index.automaton else {
             return;
         };
-        let mut lower = String::new();
+        let mut perhaps: Vec<AtomId> = Vec::new();
         for (at, table) in index.texts.iter().enumerate() {
-            let Some(text) = self
+            let Some((Some(plain), lower)) = self
                 .texts
-                .get(at)
-                .copied()
-                .flatten()
+                .get_mut(at)
                 .filter(|_| table.is_read)
+                .map(Text::both)
             else {
                 continue;
             };
-            trace.read(text);
-            lower.clear();
-            lower.push_str(text);
-            lower.make_ascii_lowercase();
-            let story = table.is_story.then(|| Story::of(text, facts)).flatten();
+            trace.read(plain);
+            let lower = lower.to_owned();
+            let story = table.is_story.then(|| Story::of(plain, facts)).flatten();
             for found in automaton.find_overlapping_iter(&lower) {
                 for used in index.uses.get(found.pattern().as_usize()) {
-                    if self.stands(used, at, text, story, found.range()) {
-                        self.find(used.atom);
+                    match self.stands(used, at, plain, story, found.range()) {
+                        Some(true) => self.find(used.atom),
+                        Some(false) => perhaps.push(used.atom),
+                        None => {}
                     }
                 }
             }
@@ -145,19 +184,20 @@ impl<'p, 'f> Look<'p, 'f> {
         if let Some(story) = story.filter(|story| !story.parts().all(str::is_ascii)) {
             trace.read(story.as_str());
             for found in automaton.find_overlapping_iter(story.as_str()) {
-                for used in index.uses.get(found.pattern().as_usize()) {
-                    if matches!(
-                        self.plan.atoms.get(used.atom as usize),
-                        Some(Atom::Words(..))
-                    ) {
-                        self.find(used.atom);
-                    }
-                }
+                let uses = index.uses.get(found.pattern().as_usize()).iter();
+                let words = uses.filter(|used| used.text == STORY && used.means == Means::Perhaps);
+                perhaps.extend(words.map(|used| used.atom));
+            }
+        }
+        for atom in perhaps {
+            if self.asked.set(atom as usize) && self.ask(atom, facts, trace) == Some(true) {
+                self.find(atom);
             }
         }
     }
 
-    /// Whether a literal that was found in a text is one that a use looks for.
+    /// Whether a literal that was found in a text is what a use looks for; `Some(false)` says
+    /// perhaps.
     fn stands(
         &self,
         used: &Use,
@@ -165,83 +205,97 @@ impl<'p, 'f> Look<'p, 'f> {
         text: &str,
         story: Option<Story>,
         range: Range<usize>,
-    ) -> bool {
-        let (starts, ends) = match used.place {
-            Where::Text(place) if place as usize == text_id => (true, true),
-            Where::Text(_) => return false,
-            Where::Story => match story {
-                Some(story) => (story.is_first, story.is_last),
-                None => return false,
-            },
+    ) -> Option<bool> {
+        let (first, last) = match used.text {
+            STORY => story.map(|story| (story.is_first, story.is_last))?,
+            text if text as usize == text_id => (true, true),
+            _ => return None,
         };
-        match &used.means {
-            Means::Perhaps => true,
-            Means::Part(part, letters) => {
-                // Of a story, the start is that of its first text, and the end that of its last.
-                let start = if starts { range.start } else { range.start + 1 };
-                let length = if ends { text.len() } else { text.len() + 1 };
-                stands(*part, start, range.end, length)
-                    && letters
-                        .as_deref()
-                        .is_none_or(|letters| text.get(range) == Some(letters))
+        let at_place = |part: Part| match part {
+            Part::Inside => true,
+            Part::Start => first && range.start == 0,
+            Part::End => last && range.end == text.len(),
+        };
+        let holds = match used.means {
+            Means::Perhaps => return Some(false),
+            Means::Part(part) => at_place(part),
+            Means::Exactly(part) => {
+                let written = text.as_bytes().get(range.clone());
+                let atom = self.plan.atoms.get(used.atom as usize)?;
+                let Atom::Part { finder, .. } = atom else {
+                    return None;
+                };
+                at_place(part) && written == Some(finder.needle())
             }
-        }
+        };
+        holds.then_some(true)
     }
 
-    /// Looks up whole texts, topics and numbers.
-    fn look_up(&mut self, facts: &Facts<'f>, trace: &mut Trace) {
-        let plan = self.plan;
-        for (at, table) in plan.index.texts.iter().enumerate() {
-            let Some(text) = self.texts.get(at).copied().flatten() else {
-                continue;
-            };
-            for atom in table.whole.get(text).into_iter().flatten() {
-                self.find(*atom);
+    /// Looks up whole texts, topics and numbers, and says which rules that triggers.
+    fn look_up(&mut self, index: &Index, facts: &Facts<'f>, trace: &mut Trace) -> Bits {
+        let mut whole: Vec<AtomId> = Vec::new();
+        for (text, table) in self.texts.iter_mut().zip(&index.texts) {
+            let Some(plain) = text.plain else { continue };
+            if !table.whole.is_empty() {
+                whole.extend(table.whole.get(plain).into_iter().flatten().copied());
             }
             if !table.lower.is_empty() {
-                let lower = text.to_ascii_lowercase();
-                for atom in table.lower.get(&lower).into_iter().flatten() {
-                    self.find(*atom);
-                }
+                whole.extend(
+                    table
+                        .lower
+                        .get(text.both().1)
+                        .into_iter()
+                        .flatten()
+                        .copied(),
+                );
             }
         }
+        whole.into_iter().for_each(|atom| self.find(atom));
         for topic in facts.topics.unwrap_or_default() {
-            if let Some(atom) = plan.index.topics.get(topic) {
-                self.find(*atom);
+            index
+                .topics
+                .get(topic)
+                .into_iter()
+                .for_each(|atom| self.find(*atom));
+        }
+        trace.steps += self.atoms.len() as u64;
+        for number in &index.guards {
+            self.number(*number, facts, trace);
+        }
+        let mut triggered = Bits::new(self.plan.programs.len());
+        let by_atom = self
+            .atoms
+            .iter()
+            .flat_map(|atom| index.triggered.get(*atom as usize));
+        let numbers = index.guards.iter().map(|number| *number as usize);
+        let bands = numbers.filter_map(|at| Some((index.bands.get(at)?, self.numbers.get(at)?)));
+        let bands = bands.filter(|(bands, number)| !bands.is_empty() && !number.is_nan());
+        let by_number = bands.flat_map(|(bands, number)| bands.at(*number));
+        for trigger in by_atom.chain(by_number) {
+            if trigger.passes(&self.numbers) {
+                triggered.set(trigger.rule as usize);
             }
         }
-        for (at, bands) in plan.index.bands.iter().enumerate() {
-            if bands.is_empty() {
-                continue;
-            }
-            if let Some(number) = self.number(at, facts, trace) {
-                for rule in bands.at(number) {
-                    self.triggered.set(rule as usize);
-                }
-            }
+        for rule in &index.always {
+            triggered.set(*rule as usize);
         }
-        for rule in &plan.index.always {
-            self.triggered.set(*rule as usize);
-        }
+        triggered
     }
 
-    /// Has the rules looked at whose trigger has no value.
-    fn trigger_lacking(&mut self, facts: &Facts<'f>) {
-        let plan = self.plan;
+    /// Finds the rules whose trigger has no value.
+    fn find_lacking(&self, index: &Index, facts: &Facts<'f>, lacking: &mut Bits) {
         let texts = self.texts.iter().enumerate();
-        let texts = texts
-            .filter(|(_, text)| text.is_none())
-            .map(|(at, _)| Lack::Text(at));
-        let numbers = self.numbers.iter().enumerate();
-        let numbers = numbers
-            .filter(|(_, number)| matches!(number, Some(None)))
-            .map(|(at, _)| Lack::Number(at));
-        let topics = facts.topics.is_none().then_some(Lack::Topics);
-        let story = facts.folded.is_none().then_some(Lack::Story);
-        let lacks = texts.chain(numbers).chain(topics).chain(story);
+        let texts = texts.filter(|(_, text)| text.plain.is_none());
+        let numbers = index.guards.iter().map(|number| *number as usize);
+        let numbers = numbers.filter(|at| self.numbers.get(*at).is_some_and(|n| n.is_nan()));
+        let lacks = texts
+            .map(|(at, _)| Lack::Text(at))
+            .chain(numbers.map(Lack::Number))
+            .chain(facts.topics.is_none().then_some(Lack::Topics))
+            .chain(facts.folded.is_none().then_some(Lack::Story));
         for lack in lacks {
-            for rule in plan.index.lacking.get(plan.lack(lack)) {
-                self.triggered.set(*rule as usize);
+            for rule in index.lacking.get(self.plan.lack(lack)) {
+                lacking.set(*rule as usize);
             }
         }
     }
@@ -249,9 +303,6 @@ impl<'p, 'f> Look<'p, 'f> {
     fn find(&mut self, atom: AtomId) {
         if self.found.set(atom as usize) {
             self.atoms.push(atom);
-            for rule in self.plan.index.triggered.get(atom as usize) {
-                self.triggered.set(*rule as usize);
-            }
         }
     }
 
@@ -298,87 +349,157 @@ impl<'p, 'f> Look<'p, 'f> {
         result
     }
 
+    /// What an atom is; asked once.
     fn atom(&mut self, id: AtomId, facts: &Facts<'f>, trace: &mut Trace) -> Option<bool> {
+        let at = id as usize;
+        if self.found.has(at) {
+            return Some(true);
+        }
+        if !self.asked.set(at) {
+            return (!self.valueless.has(at)).then_some(false);
+        }
+        let value = match &self.plan.index {
+            Some(index) => self.not_found(index, id, facts, trace),
+            None => self.ask(id, facts, trace),
+        };
+        match value {
+            Some(true) => {
+                self.found.set(at);
+            }
+            Some(false) => {}
+            None => {
+                self.valueless.set(at);
+            }
+        }
+        value
+    }
+
+    /// What an atom is that the index did not find.
+    fn not_found(
+        &mut self,
+        index: &Index,
+        id: AtomId,
+        facts: &Facts<'f>,
+        trace: &mut Trace,
+    ) -> Option<bool> {
+        let is_there = match self.plan.atoms.get(id as usize)? {
+            Atom::Number { .. } | Atom::Other(_) => return self.ask(id, facts, trace),
+            Atom::Pattern { .. } if index.tried.contains(&id) => return self.ask(id, facts, trace),
+            Atom::Topic(_) => facts.topics.is_some(),
+            Atom::OneOf { text, .. } => self.plain(Where::Text(*text), facts).is_some(),
+            Atom::Part { place, .. } | Atom::Pattern { place, .. } => match place {
+                Where::Story => facts.folded.is_some(),
+                place => self.plain(*place, facts).is_some(),
+            },
+            Atom::Words(_) => facts.folded.is_some(),
+        };
+        is_there.then_some(false)
+    }
+
+    /// What an atom is, without the index.
+    fn ask(&mut self, id: AtomId, facts: &Facts<'f>, trace: &mut Trace) -> Option<bool> {
         let plan = self.plan;
-        let found = self.found.has(id as usize);
         match plan.atoms.get(id as usize)? {
-            Atom::Topic => facts.topics.map(|_| found),
-            Atom::OneOf(text) => self.text(*text).map(|_| found),
-            Atom::Part(place) => self.is_there(*place, facts).then_some(found),
+            Atom::Topic(topic) => Some(facts.topics?.contains(topic)),
+            Atom::OneOf { text, lower, any } => {
+                let text = self.cased(Where::Text(*text), *lower, facts)?;
+                Some(any.iter().any(|one| *one == text))
+            }
+            Atom::Part {
+                place,
+                lower,
+                part,
+                finder,
+            } => {
+                let text = self.cased(*place, *lower, facts)?;
+                trace.read(&text);
+                Some(has_part(&text, *part, finder))
+            }
+            Atom::Words(phrase) => {
+                let story = facts.folded?;
+                trace.read(story.as_str());
+                Some(phrase.occurs_in(story))
+            }
+            Atom::Pattern {
+                place,
+                lower,
+                regex,
+            } => {
+                let text = self.cased(*place, *lower, facts)?;
+                trace.read(&text);
+                Some(regex.is_match(&text))
+            }
             Atom::Number {
                 number,
                 comparison,
                 limit,
             } => {
-                let number = self.number(*number as usize, facts, trace)?;
+                let number = self.number(*number, facts, trace)?;
                 Some(comparison.holds(&number, limit))
             }
-            Atom::Words(phrase, remembered) => self.remember(*remembered, |_| {
-                let story = facts.folded?;
-                trace.read(if found { story.as_str() } else { "" });
-                Some(found && phrase.occurs_in(story))
-            }),
-            Atom::Pattern {
-                place,
-                lower,
-                regex,
-                sought,
-                remembered,
-            } => self.remember(*remembered, |look| {
-                let text = match place {
-                    Where::Text(text) => look.text(*text)?,
-                    Where::Story => facts.folded?.plain(),
-                };
-                if *sought && !found {
-                    return Some(false);
-                }
-                trace.read(text);
-                Some(match lower {
-                    true => regex.is_match(&text.to_ascii_lowercase()),
-                    false => regex.is_match(text),
+            Atom::Other(expr) => eval::holds(expr, facts, trace),
+        }
+    }
+
+    fn number(&mut self, at: u32, facts: &Facts<'f>, trace: &mut Trace) -> Option<f64> {
+        let place = at as usize;
+        if self.numbers_asked.set(place) {
+            let number = eval::number(self.plan.numbers.get(place)?, facts, trace);
+            *self.numbers.get_mut(place)? = number.unwrap_or(f64::NAN);
+        }
+        self.numbers
+            .get(place)
+            .copied()
+            .filter(|number| !number.is_nan())
+    }
+
+    fn plain<'s>(&'s self, place: Where, facts: &'s Facts<'f>) -> Option<&'s str> {
+        match place {
+            Where::Text(text) => self.texts.get(text as usize)?.plain,
+            Where::Story => facts.folded.map(|story| story.plain()),
+        }
+    }
+
+    fn cased<'s>(
+        &'s mut self,
+        place: Where,
+        lower: bool,
+        facts: &'s Facts<'f>,
+    ) -> Option<Cow<'s, str>> {
+        match place {
+            Where::Text(text) if lower => {
+                let (plain, lower) = self.texts.get_mut(text as usize)?.both();
+                plain.map(|_| Cow::Borrowed(lower))
+            }
+            place => {
+                let plain = self.plain(place, facts)?;
+                Some(if lower {
+                    plain.to_ascii_lowercase().into()
+                } else {
+                    plain.into()
                 })
-            }),
-            Atom::Other(expr, remembered) => {
-                self.remember(*remembered, |_| eval::holds(expr, facts, trace))
             }
         }
     }
+}
 
-    fn remember(
-        &mut self,
-        at: u32,
-        settle: impl FnOnce(&mut Self) -> Option<bool>,
-    ) -> Option<bool> {
-        if let Some(Settled::As(known)) = self.remembered.get(at as usize) {
-            return *known;
-        }
-        let value = settle(self);
-        if let Some(place) = self.remembered.get_mut(at as usize) {
-            *place = Settled::As(value);
-        }
-        value
+impl<'f> Text<'f> {
+    /// As it is, and in lower case.
+    fn both(&mut self) -> (Option<&'f str>, &str) {
+        let plain = self.plain;
+        let lower = self
+            .lower
+            .get_or_insert_with(|| plain.unwrap_or_default().to_ascii_lowercase());
+        (plain, lower)
     }
+}
 
-    fn number(&mut self, at: usize, facts: &Facts<'f>, trace: &mut Trace) -> Option<f64> {
-        if let Some(Some(known)) = self.numbers.get(at) {
-            return *known;
-        }
-        let number = eval::number(self.plan.numbers.get(at)?, facts, trace);
-        if let Some(place) = self.numbers.get_mut(at) {
-            *place = Some(number);
-        }
-        number
-    }
-
-    fn text(&self, at: TextId) -> Option<&'f str> {
-        self.texts.get(at as usize).copied().flatten()
-    }
-
-    fn is_there(&self, place: Where, facts: &Facts<'f>) -> bool {
-        match place {
-            Where::Text(text) => self.text(text).is_some(),
-            Where::Story => facts.folded.is_some(),
-        }
+fn has_part(text: &str, part: Part, finder: &Finder<'_>) -> bool {
+    let text = text.as_bytes();
+    match part {
+        Part::Inside => finder.find(text).is_some(),
+        Part::Start => text.starts_with(finder.needle()),
+        Part::End => text.ends_with(finder.needle()),
     }
 }
 
@@ -392,14 +513,13 @@ struct Story {
 impl Story {
     /// `None` for a text that the story leaves out, being blank.
     fn of(text: &str, facts: &Facts<'_>) -> Option<Self> {
-        let same = |part: &str| std::ptr::eq(part, text);
-        let mut parts = facts.folded?.parts().enumerate();
-        let count = facts.folded?.parts().count();
-        let (at, _) = parts.find(|(_, part)| same(part))?;
-        Some(Self {
-            is_first: at == 0,
-            is_last: at + 1 == count,
-        })
+        let is_it = |part: &str| std::ptr::eq(part, text);
+        let (first, last) = (facts.folded?.parts().next()?, facts.folded?.parts().last()?);
+        let story = Self {
+            is_first: is_it(first),
+            is_last: is_it(last),
+        };
+        (story.is_first || story.is_last).then_some(story)
     }
 }
 
@@ -426,5 +546,25 @@ impl Bits {
         let new = *word & bit == 0;
         *word |= bit;
         new
+    }
+
+    fn add(&mut self, others: &Self) {
+        for (word, other) in self.0.iter_mut().zip(&others.0) {
+            *word |= other;
+        }
+    }
+
+    /// Its numbers, in order.
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().flat_map(|(at, word)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let bit = left.trailing_zeros() as usize;
+                (left != 0).then(|| {
+                    left &= left - 1;
+                    at * 64 + bit
+                })
+            })
+        })
     }
 }

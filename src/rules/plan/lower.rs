@@ -1,18 +1,15 @@
 //! From the typed trees of conditions to atoms and nodes, each atom once.
 
-use super::index::Index;
-use super::{Atom, AtomId, Node, NodeId, Plan, Program, Remembered, TextId, Where};
+use super::{Atom, AtomId, Node, NodeId, Plan, Program, TextId, Where};
 use crate::record::value::Value;
 use crate::rules::condition::Condition;
 use crate::rules::condition::expr::{Comparison, Expr, Kind, Part, Path, Root};
 use crate::rules::words::Phrase;
 use crate::rules::{Rule, Topic};
-use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use memchr::memmem::Finder;
+use regex::Regex;
 use std::collections::HashMap;
 use std::ops::Range;
-
-/// A literal of a pattern must have so many bytes to be worth looking for.
-const LEAST_LITERAL: usize = 2;
 
 /// What makes two atoms one.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -26,87 +23,34 @@ enum Key {
     Other(String),
 }
 
-/// What the index has to look for, for which atom.
-#[derive(Debug)]
-pub(super) enum Sought {
-    /// A topic.
-    Topic(String),
-    /// A whole text; in lower case if the second says so.
-    Whole(TextId, bool, String),
-    /// A part of a text.
-    Part {
-        place: Where,
-        lower: bool,
-        part: Part,
-        text: String,
-    },
-    /// A word of a phrase.
-    Anchor(Vec<u8>),
-    /// A literal of a pattern.
-    Literal(Where, Vec<u8>),
+#[derive(Default)]
+struct Lowering {
+    plan: Plan,
+    numbers: HashMap<String, u32>,
+    atoms: HashMap<Key, AtomId>,
 }
 
-/// The places of title and excerpt among the texts.
-pub(super) const TITLE: TextId = 0;
-/// See [`TITLE`].
-pub(super) const EXCERPT: TextId = 1;
-
-pub(super) struct Lowering {
-    atoms: Vec<Atom>,
-    nodes: Vec<Node>,
-    parts: Vec<NodeId>,
-    texts: Vec<Path>,
-    numbers: Vec<Expr>,
-    number_ids: HashMap<String, u32>,
-    remembered: Remembered,
-    keys: HashMap<Key, AtomId>,
-    sought: Vec<(AtomId, Sought)>,
+/// The plan without an index.
+pub(super) fn plan(rules: &[Rule], topics: &[Topic]) -> Plan {
+    let mut lowering = Lowering::default();
+    // In the order of `TITLE` and `EXCERPT`.
+    lowering.plan.texts = vec![Path::of_key("title"), Path::of_key("excerpt")];
+    for rule in rules {
+        let when = lowering.several(rule.when.iter().map(Condition::expr), true);
+        let unless = lowering.several(rule.unless.iter().map(Condition::expr), false);
+        let rest = when;
+        lowering.plan.programs.push(Program { when, unless, rest });
+    }
+    for (topic, entry) in (0_u32..).zip(topics) {
+        for phrase in &entry.keywords {
+            let atom = lowering.words(phrase);
+            lowering.plan.keywords.push((atom, topic));
+        }
+    }
+    lowering.plan
 }
 
 impl Lowering {
-    pub(super) fn new() -> Self {
-        Self {
-            atoms: Vec::new(),
-            nodes: Vec::new(),
-            parts: Vec::new(),
-            texts: vec![Path::of_key("title"), Path::of_key("excerpt")],
-            numbers: Vec::new(),
-            number_ids: HashMap::new(),
-            remembered: 0,
-            keys: HashMap::new(),
-            sought: Vec::new(),
-        }
-    }
-
-    /// `None` when there are more literals than can be looked for at once.
-    pub(super) fn plan(mut self, rules: &[Rule], topics: &[Topic]) -> Option<Plan> {
-        let programs = rules
-            .iter()
-            .map(|rule| Program {
-                when: self.several(rule.when.iter().map(Condition::expr), true),
-                unless: self.several(rule.unless.iter().map(Condition::expr), false),
-            })
-            .collect();
-        let mut keywords = Vec::new();
-        for (topic, entry) in (0_u32..).zip(topics) {
-            for phrase in &entry.keywords {
-                keywords.push((self.words(phrase), topic));
-            }
-        }
-        let mut plan = Plan {
-            atoms: self.atoms,
-            nodes: self.nodes,
-            parts: self.parts,
-            programs,
-            texts: self.texts,
-            numbers: self.numbers,
-            remembered: self.remembered as usize,
-            index: Index::default(),
-        };
-        plan.index = Index::new(&plan, self.sought, &keywords)?;
-        Some(plan)
-    }
-
     fn node(&mut self, expr: &Expr) -> NodeId {
         let node = match expr {
             Expr::Bool(yes) => Node::Constant(*yes),
@@ -115,7 +59,7 @@ impl Lowering {
             Expr::Any(_) => return self.several(std::iter::once(expr), false),
             Expr::If(parts) => {
                 let parts = parts.each_ref().map(|part| self.node(part));
-                Node::If(self.list(&parts).start)
+                Node::If(self.plan.list(&parts).start)
             }
             Expr::Mentions(phrases) => {
                 let atoms: Vec<NodeId> = phrases
@@ -156,18 +100,25 @@ impl Lowering {
         self.joined(&nodes, all)
     }
 
+    /// What is cheap to ask is asked first; for the outcome the order does not count.
     fn joined(&mut self, nodes: &[NodeId], all: bool) -> NodeId {
-        match nodes {
-            [] => self.push(Node::Constant(all)),
-            [one] => *one,
-            several => {
-                let range = self.list(several);
-                self.push(if all {
-                    Node::All(range)
-                } else {
-                    Node::Any(range)
-                })
-            }
+        let mut nodes = nodes.to_vec();
+        nodes.sort_by_key(|node| self.dearness(*node));
+        self.plan.join(&nodes, all)
+    }
+
+    fn dearness(&self, node: NodeId) -> u8 {
+        let atom = match self.plan.nodes.get(node as usize) {
+            Some(Node::Constant(_)) | None => return 0,
+            Some(Node::Atom(atom)) => *atom,
+            Some(Node::Not(inner)) => return self.dearness(*inner),
+            Some(_) => return 4,
+        };
+        match self.plan.atoms.get(atom as usize) {
+            Some(Atom::Number { .. }) | None => 1,
+            Some(Atom::Topic(_) | Atom::OneOf { .. }) => 2,
+            Some(Atom::Part { .. } | Atom::Words(_)) => 3,
+            Some(Atom::Pattern { .. } | Atom::Other(_)) => 5,
         }
     }
 
@@ -190,7 +141,7 @@ impl Lowering {
                 let number = self.number(&threshold.side);
                 let (comparison, limit) = (threshold.comparison, threshold.limit);
                 let key = Key::Number(number, comparison, limit.to_bits());
-                self.once(key, |_| Atom::Number {
+                self.once(key, || Atom::Number {
                     number,
                     comparison,
                     limit,
@@ -203,34 +154,29 @@ impl Lowering {
     }
 
     fn topic(&mut self, topic: &str) -> AtomId {
-        let sought = Sought::Topic(topic.to_owned());
-        self.found(Key::Topic(topic.to_owned()), [sought], |_| Atom::Topic)
-    }
-
-    fn words(&mut self, phrase: &Phrase) -> AtomId {
-        let words = phrase.as_str();
-        let anchor = words.split(' ').max_by_key(|word| word.len());
-        let sought = Sought::Anchor(anchor.unwrap_or(words).as_bytes().to_vec());
-        self.found(Key::Words(words.to_owned()), [sought], |lowering| {
-            Atom::Words(phrase.clone(), lowering.remember())
+        self.once(Key::Topic(topic.to_owned()), || {
+            Atom::Topic(topic.to_owned())
         })
     }
 
+    fn words(&mut self, phrase: &Phrase) -> AtomId {
+        let key = Key::Words(phrase.as_str().to_owned());
+        self.once(key, || Atom::Words(phrase.clone()))
+    }
+
     /// A text that is one of several.
-    fn whole(&mut self, subject: &Expr, texts: Vec<String>, expr: &Expr) -> AtomId {
+    fn whole(&mut self, subject: &Expr, any: Vec<String>, expr: &Expr) -> AtomId {
         match self.text(subject) {
-            Some(place) => self.one_of(place, texts),
+            Some(place) => self.one_of(place, any),
             None => self.other(expr),
         }
     }
 
-    fn one_of(&mut self, (text, lower): (TextId, bool), texts: Vec<String>) -> AtomId {
-        let sought: Vec<Sought> = texts
-            .iter()
-            .map(|whole| Sought::Whole(text, lower, whole.clone()))
-            .collect();
-        self.found(Key::OneOf(text, lower, texts), sought, |_| {
-            Atom::OneOf(text)
+    fn one_of(&mut self, (text, lower): (TextId, bool), any: Vec<String>) -> AtomId {
+        self.once(Key::OneOf(text, lower, any.clone()), || Atom::OneOf {
+            text,
+            lower,
+            any,
         })
     }
 
@@ -245,54 +191,40 @@ impl Lowering {
         if text.is_empty() || (place == Where::Story && text.contains('\n')) {
             return self.other(expr);
         }
-        let key = Key::Part(place, lower, part, text.clone());
-        let sought = Sought::Part {
-            place,
-            lower,
-            part,
-            text: text.clone(),
-        };
-        // In lower case there are no capitals to be found.
-        let is_lower = !text.contains(|c: char| c.is_ascii_uppercase());
-        let sought = (!lower || is_lower).then_some(sought);
-        self.found(key, sought, |_| Atom::Part(place))
+        self.once(Key::Part(place, lower, part, text.clone()), || {
+            let finder = Finder::new(text.as_bytes()).into_owned();
+            Atom::Part {
+                place,
+                lower,
+                part,
+                finder,
+            }
+        })
     }
 
-    fn pattern(&mut self, subject: &Expr, regex: &regex::Regex, expr: &Expr) -> AtomId {
+    fn pattern(&mut self, subject: &Expr, regex: &Regex, expr: &Expr) -> AtomId {
         let Some((place, lower)) = self.place(subject) else {
             return self.other(expr);
         };
-        let literals = literals(regex.as_str()).unwrap_or_default();
-        let sought: Vec<Sought> = literals
-            .into_iter()
-            .map(|literal| Sought::Literal(place, literal))
-            .collect();
-        let is_sought = !sought.is_empty();
         let key = Key::Pattern(place, lower, regex.as_str().to_owned());
-        self.found(key, sought, |lowering| Atom::Pattern {
+        self.once(key, || Atom::Pattern {
             place,
             lower,
             regex: regex.clone(),
-            sought: is_sought,
-            remembered: lowering.remember(),
         })
     }
 
     fn number(&mut self, side: &Expr) -> u32 {
-        let key = format!("{side:?}");
-        if let Some(known) = self.number_ids.get(&key) {
-            return *known;
-        }
-        let id = id(self.numbers.len());
-        self.numbers.push(side.clone());
-        self.number_ids.insert(key, id);
-        id
+        let next = id(self.plan.numbers.len());
+        *self.numbers.entry(format!("{side:?}")).or_insert_with(|| {
+            self.plan.numbers.push(side.clone());
+            next
+        })
     }
 
     fn other(&mut self, expr: &Expr) -> AtomId {
-        self.once(Key::Other(format!("{expr:?}")), |lowering| {
-            Atom::Other(expr.clone(), lowering.remember())
-        })
+        let key = Key::Other(format!("{expr:?}"));
+        self.once(key, || Atom::Other(expr.clone()))
     }
 
     /// A field that holds text, as it is or in lower case.
@@ -316,10 +248,11 @@ impl Lowering {
         let place = match path.root {
             Root::Text if path.steps.is_empty() => Where::Story,
             Root::Record | Root::Domain => {
-                let known = self.texts.iter().position(|known| same(known, path));
+                let texts = &mut self.plan.texts;
+                let known = texts.iter().position(|known| same(known, path));
                 let at = known.unwrap_or_else(|| {
-                    self.texts.push(path.clone());
-                    self.texts.len() - 1
+                    texts.push(path.clone());
+                    texts.len() - 1
                 });
                 Where::Text(TextId::try_from(at).ok()?)
             }
@@ -328,36 +261,37 @@ impl Lowering {
         Some((place, lower))
     }
 
-    /// An atom that holds, or may hold, when one of some things was found.
-    fn found(
-        &mut self,
-        key: Key,
-        sought: impl IntoIterator<Item = Sought>,
-        atom: impl FnOnce(&mut Self) -> Atom,
-    ) -> AtomId {
-        let before = self.atoms.len();
-        let id = self.once(key, atom);
-        if self.atoms.len() > before {
-            self.sought
-                .extend(sought.into_iter().map(|sought| (id, sought)));
-        }
-        id
-    }
-
-    fn once(&mut self, key: Key, atom: impl FnOnce(&mut Self) -> Atom) -> AtomId {
-        if let Some(known) = self.keys.get(&key) {
+    fn once(&mut self, key: Key, atom: impl FnOnce() -> Atom) -> AtomId {
+        if let Some(known) = self.atoms.get(&key) {
             return *known;
         }
-        let atom = atom(self);
-        let id = id(self.atoms.len());
-        self.atoms.push(atom);
-        self.keys.insert(key, id);
+        let atom = atom();
+        let id = id(self.plan.atoms.len());
+        self.plan.atoms.push(atom);
+        self.atoms.insert(key, id);
         id
     }
 
-    fn remember(&mut self) -> Remembered {
-        self.remembered += 1;
-        self.remembered - 1
+    fn push(&mut self, node: Node) -> NodeId {
+        self.plan.push(node)
+    }
+}
+
+impl Plan {
+    /// A node that holds when all, or any, of some hold.
+    pub(super) fn join(&mut self, nodes: &[NodeId], all: bool) -> NodeId {
+        match nodes {
+            [] => self.push(Node::Constant(all)),
+            [one] => *one,
+            several => {
+                let range = self.list(several);
+                self.push(if all {
+                    Node::All(range)
+                } else {
+                    Node::Any(range)
+                })
+            }
+        }
     }
 
     fn push(&mut self, node: Node) -> NodeId {
@@ -399,23 +333,4 @@ fn is_topics(path: &Path) -> bool {
 /// Whether two paths lead to the same place, however they are called.
 fn same(a: &Path, b: &Path) -> bool {
     a.root == b.root && a.steps == b.steps
-}
-
-/// Literals of which one stands wherever a pattern matches, if there are such.
-fn literals(pattern: &str) -> Option<Vec<Vec<u8>>> {
-    let hir = regex_syntax::parse(pattern).ok()?;
-    let of = |kind: ExtractKind| {
-        let mut extractor = Extractor::new();
-        let found = extractor.kind(kind).extract(&hir);
-        let literals = found.literals()?;
-        let mut bytes: Vec<Vec<u8>> = literals
-            .iter()
-            .map(|literal| literal.as_bytes().to_ascii_lowercase())
-            .collect();
-        bytes.sort_unstable();
-        bytes.dedup();
-        let long = bytes.iter().all(|literal| literal.len() >= LEAST_LITERAL);
-        (long && !bytes.is_empty()).then_some(bytes)
-    };
-    of(ExtractKind::Prefix).or_else(|| of(ExtractKind::Suffix))
 }

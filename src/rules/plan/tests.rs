@@ -1,6 +1,6 @@
 //! The plan held against looking at every rule, on random rules and records.
 
-use super::{Look, Plan};
+use super::{Look, Plan, Tell};
 use crate::record::value::{Map, Value};
 use crate::rules::condition::{Condition, Facts, Names, Trace, on_large_stack, oracle};
 use crate::rules::score::Axis;
@@ -224,13 +224,10 @@ fn planned(plan: &Plan, facts: &Facts<'_>, all: bool) -> Outcome {
     let mut look = Look::new(plan, facts, &mut trace);
     let topics = look.keyword_topics(facts, &mut trace);
     let mut told = Vec::new();
-    look.rules(
-        facts,
-        &mut trace,
-        all,
-        |_| true,
-        |rule, held| told.push((rule, held)),
-    );
+    let what = if all { Tell::Valueless } else { Tell::Held };
+    look.rules(facts, &mut trace, what, |rule, held| {
+        told.push((rule, held))
+    });
     (told, topics)
 }
 
@@ -320,10 +317,18 @@ fn the_plan_tells_what_looking_at_every_rule_tells() {
     let counts = on_large_stack(|| {
         let counts = Cell::new([0_usize; 3]);
         on_random_sets(3_400, |rules, topics, facts| {
-            let plan = Plan::indexed(rules, topics).unwrap();
-            for all in [false, true] {
+            let plain = Plan::new(rules, topics);
+            let mut indexed = Plan::new(rules, topics);
+            assert!(plain.index.is_none());
+            indexed.index();
+            for (plan, all) in [
+                (&plain, false),
+                (&plain, true),
+                (&indexed, false),
+                (&indexed, true),
+            ] {
                 let expected = one_by_one(rules, topics, facts, all);
-                let found = planned(&plan, facts, all);
+                let found = planned(plan, facts, all);
                 assert_eq!(found, expected, "{:#?} {facts:?}", sources(rules));
                 let mut sum = counts.get();
                 for (_, held) in &expected.0 {

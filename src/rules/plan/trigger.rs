@@ -2,7 +2,7 @@
 
 use super::bands::Interval;
 use super::{Atom, AtomId, Node, NodeId, Plan};
-use crate::rules::condition::expr::{Comparison, Part};
+use crate::rules::condition::expr::Comparison;
 use std::collections::BTreeMap;
 
 /// One thing that may be found.
@@ -15,81 +15,138 @@ pub(super) enum Key {
 
 /// One of these must be found; without any the rule never holds.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trigger {
+pub(super) struct Keys {
     pub(super) keys: Vec<Key>,
-    /// How often it is found, as a guess: only the order counts.
+    /// How often one is found, as a guess: only the order counts.
     cost: u32,
+    /// Whether the node holds as soon as one is found.
+    enough: bool,
 }
 
-/// The trigger of a node; `None` when the node may hold whatever is found.
-pub(super) fn of(plan: &Plan, node: NodeId) -> Option<Trigger> {
-    needed(plan, node, true)
+/// What triggers a rule.
+#[derive(Debug)]
+pub(super) struct Trigger {
+    /// One of these must be found.
+    pub(super) keys: Vec<Key>,
+    /// And this number must lie in this interval.
+    pub(super) guard: Option<(u32, Interval)>,
+    /// What is still to be asked then.
+    pub(super) rest: Vec<NodeId>,
+}
+
+/// One of the things that must all hold.
+struct Part {
+    nodes: Vec<NodeId>,
+    keys: Option<Keys>,
+    band: Option<(u32, Interval)>,
+}
+
+/// The trigger of a rule; `None` when it may hold whatever is found.
+pub(super) fn of(plan: &Plan, when: NodeId) -> Option<Trigger> {
+    let nodes = match plan.nodes.get(when as usize)? {
+        Node::All(range) => plan.parts_of(range),
+        _ => std::slice::from_ref(&when),
+    };
+    let mut parts = parts(plan, nodes);
+    let by_cost = |part: &&Part| part.keys.as_ref().map_or(u32::MAX, |keys| keys.cost);
+    let best = parts
+        .iter()
+        .filter(|part| part.keys.is_some())
+        .min_by_key(by_cost)?;
+    let at = parts.iter().position(|part| std::ptr::eq(part, best))?;
+    let keys = parts.get_mut(at)?.keys.take()?;
+    if keys.enough {
+        parts.remove(at);
+    }
+    let guards = parts.iter().filter(|part| part.band.is_some());
+    let guard = guards
+        .min_by_key(|part| part.keys.as_ref().map_or(u32::MAX, |keys| keys.cost))
+        .and_then(|best| parts.iter().position(|part| std::ptr::eq(part, best)));
+    let guard = guard.and_then(|at| parts.remove(at).band);
+    let rest = parts.into_iter().flat_map(|part| part.nodes).collect();
+    Some(Trigger {
+        keys: keys.keys,
+        guard,
+        rest,
+    })
+}
+
+/// What must all hold; comparisons of one number are one interval.
+fn parts(plan: &Plan, nodes: &[NodeId]) -> Vec<Part> {
+    let mut bands: BTreeMap<u32, (Interval, Vec<NodeId>)> = BTreeMap::new();
+    let mut parts = Vec::new();
+    for node in nodes {
+        match band(plan, *node, true) {
+            Some((number, interval)) => {
+                let (both, nodes) = bands.entry(number).or_insert((interval, Vec::new()));
+                *both = both.and(interval);
+                nodes.push(*node);
+            }
+            None => parts.push(Part {
+                nodes: vec![*node],
+                keys: needed(plan, *node, true),
+                band: None,
+            }),
+        }
+    }
+    let bands = bands.into_iter().map(|(number, (interval, nodes))| Part {
+        nodes,
+        keys: Some(Keys::band(number, interval)),
+        band: Some((number, interval)),
+    });
+    parts.extend(bands);
+    parts
 }
 
 /// What is needed for a node to be `wanted`.
-fn needed(plan: &Plan, node: NodeId, wanted: bool) -> Option<Trigger> {
-    let parts = |range: &std::ops::Range<u32>| {
-        let range = range.start as usize..range.end as usize;
-        plan.parts.get(range).unwrap_or_default()
-    };
+fn needed(plan: &Plan, node: NodeId, wanted: bool) -> Option<Keys> {
     match plan.nodes.get(node as usize)? {
-        Node::Constant(yes) => (*yes != wanted).then(Trigger::default),
+        Node::Constant(yes) => (*yes != wanted).then(|| Keys {
+            enough: true,
+            ..Keys::default()
+        }),
         Node::Not(inner) => needed(plan, *inner, !wanted),
-        Node::All(range) if wanted => best(plan, parts(range), wanted),
-        Node::Any(range) if !wanted => best(plan, parts(range), wanted),
-        Node::All(range) | Node::Any(range) => any(plan, parts(range), wanted),
+        Node::All(range) if wanted => all(plan, plan.parts_of(range), wanted),
+        Node::Any(range) if !wanted => all(plan, plan.parts_of(range), wanted),
+        Node::All(range) | Node::Any(range) => any(plan, plan.parts_of(range), wanted),
         // Which branch counts is not known before; such a rule is always looked at.
         Node::If(_) => None,
         Node::Atom(atom) => match plan.atoms.get(*atom as usize)? {
             Atom::Number { .. } => {
                 let (number, interval) = band(plan, node, wanted)?;
-                Some(Trigger::band(number, interval))
+                Some(Keys::band(number, interval))
             }
             _ if !wanted => None,
-            found => Some(Trigger {
+            _ => Some(Keys {
                 keys: vec![Key::Atom(*atom)],
-                cost: cost(found)?,
+                cost: plan.cost(*atom)?,
+                enough: true,
             }),
         },
     }
 }
 
-/// All of the parts are needed, so that any one's trigger will do; comparisons of one number are
-/// one interval.
-fn best(plan: &Plan, parts: &[NodeId], wanted: bool) -> Option<Trigger> {
-    let mut bands: BTreeMap<u32, Interval> = BTreeMap::new();
-    let mut best: Option<Trigger> = None;
-    let mut offer = |trigger: Trigger| {
-        if best.as_ref().is_none_or(|best| trigger.cost < best.cost) {
-            best = Some(trigger);
-        }
-    };
-    for part in parts {
-        match band(plan, *part, wanted) {
-            Some((number, interval)) => {
-                let both = bands
-                    .get(&number)
-                    .map_or(interval, |known| known.and(interval));
-                bands.insert(number, both);
-            }
-            None => needed(plan, *part, wanted).into_iter().for_each(&mut offer),
-        }
-    }
-    for (number, interval) in bands {
-        offer(Trigger::band(number, interval));
-    }
-    best
+/// All of the parts are needed, so that any one's keys will do.
+fn all(plan: &Plan, parts: &[NodeId], wanted: bool) -> Option<Keys> {
+    let keys = parts.iter().filter_map(|part| needed(plan, *part, wanted));
+    let mut best = keys.min_by_key(|keys| keys.cost)?;
+    best.enough = false;
+    Some(best)
 }
 
-/// Any one of the parts is enough, so that each one's trigger counts.
-fn any(plan: &Plan, parts: &[NodeId], wanted: bool) -> Option<Trigger> {
-    let mut all = Trigger::default();
+/// Any one of the parts is enough, so that each one's keys count.
+fn any(plan: &Plan, parts: &[NodeId], wanted: bool) -> Option<Keys> {
+    let mut any = Keys {
+        enough: true,
+        ..Keys::default()
+    };
     for part in parts {
-        let trigger = needed(plan, *part, wanted)?;
-        all.cost = all.cost.saturating_add(trigger.cost);
-        all.keys.extend(trigger.keys);
+        let keys = needed(plan, *part, wanted)?;
+        any.cost = any.cost.saturating_add(keys.cost);
+        any.enough &= keys.enough;
+        any.keys.extend(keys.keys);
     }
-    Some(all)
+    Some(any)
 }
 
 /// The number and the interval that it must lie in, if the node is a comparison of a number.
@@ -107,36 +164,28 @@ fn band(plan: &Plan, node: NodeId, wanted: bool) -> Option<(u32, Interval)> {
     else {
         return None;
     };
-    let comparison = if wanted {
-        *comparison
-    } else {
-        opposite(*comparison)
+    let comparison = match wanted {
+        true => *comparison,
+        false => comparison.opposite(),
     };
     Some((*number, Interval::of(comparison, *limit)?))
 }
 
-fn opposite(comparison: Comparison) -> Comparison {
-    match comparison {
-        Comparison::Equal => Comparison::NotEqual,
-        Comparison::NotEqual => Comparison::Equal,
-        Comparison::Less => Comparison::AtLeast,
-        Comparison::AtMost => Comparison::Greater,
-        Comparison::Greater => Comparison::AtMost,
-        Comparison::AtLeast => Comparison::Less,
+impl Comparison {
+    /// The comparison that holds when this one does not.
+    fn opposite(self) -> Self {
+        match self {
+            Self::Equal => Self::NotEqual,
+            Self::NotEqual => Self::Equal,
+            Self::Less => Self::AtLeast,
+            Self::AtMost => Self::Greater,
+            Self::Greater => Self::AtMost,
+            Self::AtLeast => Self::Less,
+        }
     }
 }
 
-/// How often an atom is found; `None` when it is not looked for.
-fn cost(atom: &Atom) -> Option<u32> {
-    match atom {
-        Atom::OneOf(_) => Some(1),
-        Atom::Topic | Atom::Part(_) | Atom::Words(..) => Some(2),
-        Atom::Pattern { sought, .. } => sought.then_some(3),
-        Atom::Number { .. } | Atom::Other(..) => None,
-    }
-}
-
-impl Trigger {
+impl Keys {
     fn band(number: u32, interval: Interval) -> Self {
         let cost = match interval.is_bounded() {
             true if interval.from == interval.to => 2,
@@ -146,15 +195,24 @@ impl Trigger {
         Self {
             keys: vec![Key::Band(number, interval)],
             cost,
+            enough: true,
         }
     }
 }
 
-/// Whether a part that stands from `start` to `end` of a text of this length is where it should be.
-pub(super) fn stands(part: Part, start: usize, end: usize, length: usize) -> bool {
-    match part {
-        Part::Inside => true,
-        Part::Start => start == 0,
-        Part::End => end == length,
+impl Plan {
+    fn parts_of(&self, range: &std::ops::Range<u32>) -> &[NodeId] {
+        let range = range.start as usize..range.end as usize;
+        self.parts.get(range).unwrap_or_default()
+    }
+
+    /// How often an atom is found; `None` when it is not looked for.
+    fn cost(&self, atom: AtomId) -> Option<u32> {
+        match self.atoms.get(atom as usize)? {
+            Atom::OneOf { .. } => Some(1),
+            Atom::Topic(_) | Atom::Part { .. } | Atom::Words(_) => Some(2),
+            Atom::Pattern { regex, .. } => super::index::literals(regex).map(|_| 3),
+            Atom::Number { .. } | Atom::Other(_) => None,
+        }
     }
 }

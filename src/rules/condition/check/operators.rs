@@ -181,6 +181,7 @@ impl<'a> Check<'a> {
         limit: &IdedExpr,
     ) -> Option<Typed> {
         let name = self.written(age);
+        self.reads.age = true;
         if !comparison.is_ordering() {
             let message = format!("`{name}` is equal to a number for an instant only");
             return self.fail_with(age, message, format!("as in `{name} > 7`"));
