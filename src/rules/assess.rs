@@ -11,6 +11,7 @@ use crate::rules::{Order, Own, Place, Queue, Rule, RuleSet, Takes};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 /// The record as the rules look at it.
@@ -369,7 +370,7 @@ impl Tally {
             rule: own.label.clone(),
             axis: own.axis,
             points,
-            why: format!("{} {value} × {}", own.field, own.weight).into(),
+            why: format!("{} {} × {}", own.field, Plain(value), Plain(own.weight)).into(),
             at: own.place.clone(),
         });
     }
@@ -537,6 +538,19 @@ fn near_miss(queue: &Queue, facts: &Facts<'_>) -> Option<Near> {
         needs,
     })
     .filter(|near| !near.needs.is_empty())
+}
+
+/// A number as people write it; most are whole, and those are written faster.
+struct Plain(f64);
+
+impl fmt::Display for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[allow(clippy::cast_possible_truncation)]
+        match self.0 {
+            whole if whole.fract() == 0.0 && whole.abs() <= 1e15 => (whole as i64).fmt(f),
+            broken => broken.fmt(f),
+        }
+    }
 }
 
 fn axis_name(axis: Axis) -> &'static str {

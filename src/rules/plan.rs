@@ -64,9 +64,9 @@ type TextId = u16;
 #[derive(Debug)]
 struct Program {
     when: NodeId,
-    unless: NodeId,
+    unless: Option<NodeId>,
     /// What is left of `when` to be asked once the rule was triggered.
-    rest: NodeId,
+    rest: Option<NodeId>,
 }
 
 /// A part of a condition that others are made of.

@@ -212,7 +212,7 @@ impl Index {
                 self.always.push(id);
                 continue;
             };
-            let rest = plan.join(&trigger.rest, true);
+            let rest = (!trigger.rest.is_empty()).then(|| plan.join(&trigger.rest, true));
             if let Some(program) = plan.programs.get_mut(rule) {
                 program.rest = rest;
             }

@@ -115,13 +115,14 @@ impl<'p, 'f> Look<'p, 'f> {
             return;
         };
         let mut triggered = self.look_up(index, facts, trace);
-        let mut lacking = Bits::new(plan.programs.len());
+        let mut lacking = None;
         if what == Tell::Valueless {
-            self.find_lacking(index, facts, &mut lacking);
-            triggered.add(&lacking);
+            let found = lacking.insert(self.find_lacking(index, facts));
+            triggered.add(found);
         }
         for rule in triggered.iter() {
-            let held = self.rule(rule, !lacking.has(rule), facts, trace);
+            let is_whole = lacking.as_ref().is_some_and(|lacking| lacking.has(rule));
+            let held = self.rule(rule, !is_whole, facts, trace);
             if trace.is_exhausted() {
                 return;
             }
@@ -142,13 +143,19 @@ impl<'p, 'f> Look<'p, 'f> {
         let when = if triggered {
             program.rest
         } else {
-            program.when
+            Some(program.when)
         };
-        let when = self.value(when, facts, trace);
-        if when == Some(false) || self.value(program.unless, facts, trace) == Some(true) {
-            return Some(false);
+        let when = match when {
+            Some(when) => self.value(when, facts, trace),
+            None => Some(true),
+        };
+        if when == Some(false) {
+            return when;
         }
-        when
+        match program.unless {
+            Some(unless) if self.value(unless, facts, trace) == Some(true) => Some(false),
+            _ => when,
+        }
     }
 
     /// Finds what stands in the texts.
@@ -283,7 +290,8 @@ impl<'p, 'f> Look<'p, 'f> {
     }
 
     /// Finds the rules whose trigger has no value.
-    fn find_lacking(&self, index: &Index, facts: &Facts<'f>, lacking: &mut Bits) {
+    fn find_lacking(&self, index: &Index, facts: &Facts<'f>) -> Bits {
+        let mut lacking = Bits::new(self.plan.programs.len());
         let texts = self.texts.iter().enumerate();
         let texts = texts.filter(|(_, text)| text.plain.is_none());
         let numbers = index.guards.iter().map(|number| *number as usize);
@@ -298,6 +306,7 @@ impl<'p, 'f> Look<'p, 'f> {
                 lacking.set(*rule as usize);
             }
         }
+        lacking
     }
 
     fn find(&mut self, atom: AtomId) {

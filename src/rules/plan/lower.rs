@@ -37,8 +37,9 @@ pub(super) fn plan(rules: &[Rule], topics: &[Topic]) -> Plan {
     lowering.plan.texts = vec![Path::of_key("title"), Path::of_key("excerpt")];
     for rule in rules {
         let when = lowering.several(rule.when.iter().map(Condition::expr), true);
-        let unless = lowering.several(rule.unless.iter().map(Condition::expr), false);
-        let rest = when;
+        let unless = (!rule.unless.is_empty())
+            .then(|| lowering.several(rule.unless.iter().map(Condition::expr), false));
+        let rest = Some(when);
         lowering.plan.programs.push(Program { when, unless, rest });
     }
     for (topic, entry) in (0_u32..).zip(topics) {
