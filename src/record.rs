@@ -59,6 +59,8 @@ pub struct Record {
     pub body: String,
     /// Whether the file reads as published.
     pub published: bool,
+    /// What the key of `published` says, where the file has it and it says true or false.
+    pub flag: Option<bool>,
     /// The record's content: what a reviewer judges. Names the revision.
     pub revision: Hash,
     /// What moves the score.
@@ -116,6 +118,7 @@ impl Record {
         let parts = split(bytes, Kind::of(path))?;
         let mut fields = Map::default();
         let mut published = source.published.missing;
+        let mut flag = None;
         let mut warnings = Vec::new();
         let entries = parts.tree.as_map().unwrap_or_default();
         for (key, node) in entries {
@@ -123,8 +126,9 @@ impl Record {
                 Class::Volatile => {}
                 Class::Decision if key.text == source.published.key => {
                     let value = node.to_value();
-                    published = value == Value::Bool(true);
-                    if value.as_bool().is_none() {
+                    flag = value.as_bool();
+                    published = flag == Some(true);
+                    if flag.is_none() {
                         let line = yaml::place(parts.text, parts.front.start + node.span.start).0;
                         warnings.push(format!(
                             "line {line}: `{}` holds {}, not true or false, and reads as unpublished",
@@ -147,6 +151,7 @@ impl Record {
             fields,
             body: body.to_owned(),
             published,
+            flag,
             warnings,
         })
     }

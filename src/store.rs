@@ -20,7 +20,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 1] = [include_str!("store/migrations/0001_line.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("store/migrations/0001_line.sql"),
+    include_str!("store/migrations/0002_flag.sql"),
+];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write
 /// and checkpoint at once (fixed in 3.51.3, March 2026).

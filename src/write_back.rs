@@ -205,7 +205,8 @@ fn pause(tries: i64) -> SignedDuration {
 struct Written {
     end: End,
     file: Option<(Hash, Vec<u8>)>,
-    published: Option<bool>,
+    /// How the file reads now, and what its flag says.
+    published: Option<(bool, Option<bool>)>,
 }
 
 /// What is to be done with a file.
@@ -222,7 +223,7 @@ struct Edit {
     expected: Hash,
     bytes: Vec<u8>,
     undo: Vec<Undo>,
-    published: bool,
+    published: (bool, Option<bool>),
 }
 
 /// Looks at one file and makes its edit. An error is one that may pass.
@@ -271,7 +272,7 @@ fn prepare(
         return Ok(Prepared::End(End::Done(undo)));
     }
     let published = match Record::read(&bytes, location.as_str(), source) {
-        Ok(record) if record.revision == standing.revision => record.published,
+        Ok(record) if record.revision == standing.revision => (record.published, record.flag),
         _ => {
             return Ok(Prepared::End(End::Refused(
                 "the edit would change the story".into(),

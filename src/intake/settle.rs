@@ -112,6 +112,7 @@ impl Settling<'_> {
         let same = known.revision == record.revision
             && known.signal == record.signal
             && known.published == record.published
+            && known.flag == record.flag
             && known.classes == classes
             && known.identity == record.identity
             && known.gone_at.is_none();

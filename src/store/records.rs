@@ -27,6 +27,8 @@ pub struct Known {
     pub classes: i64,
     /// Whether its file reads as published.
     pub published: bool,
+    /// What the key of `published` says in its file, where that says true or false.
+    pub flag: Option<bool>,
     /// When it was first seen.
     pub first_seen: Timestamp,
     /// Since when no file holds it.
@@ -72,7 +74,7 @@ pub struct Assessed {
 }
 
 const KNOWN: &str =
-    "id, source, identity, revision, signal, classes, published, first_seen, gone_at";
+    "id, source, identity, revision, signal, classes, published, first_seen, gone_at, flag";
 const FOUND: &str =
     "path, record, revision, raw, stat, first_seen, missing_since, broken_line, broken_column,
                      broken_reason, broken_since";
@@ -89,6 +91,7 @@ impl Known {
             published: row.get(6)?,
             first_seen: row.get::<_, Micros>(7)?.0,
             gone_at: time(row.get(8)?),
+            flag: row.get(9)?,
         })
     }
 }
@@ -180,8 +183,8 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<i64, StoreError> {
         let sql = "INSERT INTO records
-                   (source, identity, revision, signal, classes, published, first_seen, changed_at, title, fields, body)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10) RETURNING id";
+                   (source, identity, revision, signal, classes, published, first_seen, changed_at, title, fields, body, flag)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11) RETURNING id";
         let values = (
             source,
             &record.identity,
@@ -193,6 +196,7 @@ impl Tx<'_> {
             record.title(),
             packed_fields(&record.fields)?,
             packed(&record.body),
+            record.flag,
         );
         let id = self.one(sql, values, |row| row.get(0))?;
         id.ok_or_else(|| StoreError::Odd("a record was not added".into()))
@@ -210,7 +214,7 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE records SET identity = ?2, revision = ?3, signal = ?4, classes = ?5, published = ?6,
-                   changed_at = ?7, title = ?8, fields = ?9, body = ?10, gone_at = NULL WHERE id = ?1";
+                   changed_at = ?7, title = ?8, fields = ?9, body = ?10, flag = ?11, gone_at = NULL WHERE id = ?1";
         let values = (
             id,
             &record.identity,
@@ -222,18 +226,23 @@ impl Tx<'_> {
             record.title(),
             packed_fields(&record.fields)?,
             packed(&record.body),
+            record.flag,
         );
         self.run(sql, values).map(drop)
     }
 
-    /// Notes whether a record's file reads as published.
+    /// Notes whether a record's file reads as published, and what its flag says.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn set_published(&self, id: i64, published: bool) -> Result<(), StoreError> {
+    pub fn set_published(
+        &self,
+        id: i64,
+        (published, flag): (bool, Option<bool>),
+    ) -> Result<(), StoreError> {
         self.run(
-            "UPDATE records SET published = ?2 WHERE id = ?1",
-            (id, published),
+            "UPDATE records SET published = ?2, flag = ?3 WHERE id = ?1",
+            (id, published, flag),
         )
         .map(drop)
     }
