@@ -1,5 +1,6 @@
 //! The command line: one file per verb, and what they share.
 
+mod backtest;
 mod check;
 mod completions;
 mod decide;
@@ -76,6 +77,8 @@ enum Verb {
     Mails(mails::Args),
     /// Say whether all is well
     Status,
+    /// Say what the rules would do to everything already seen; changes nothing
+    Backtest(backtest::Args),
     /// Print what a shell needs to complete these commands
     Completions(completions::Args),
 }
@@ -179,6 +182,7 @@ pub fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
         Verb::Notify(args) => notify::run(&mut desk, &args),
         Verb::Mails(args) => mails::run(&mut desk, &args),
         Verb::Status => status::run(&mut desk),
+        Verb::Backtest(args) => backtest::run(&mut desk, &args),
         Verb::Completions(args) => completions::run(&mut desk, &args),
     }
 }

@@ -29,6 +29,7 @@
 //! | 5 | [`review`] | the door for people who decide |
 //! | 5 | [`write_back`] | the only part that writes content: decisions on their way into files |
 //! | 5 | [`notify`] | what to tell whom, and why; mails as rows |
+//! | 5 | [`backtest`] | a rule set tried on everything already seen |
 //! | 5 | [`report`] | what every face shows: what waits, one item whole, is it well |
 //! | 7 | [`daemon`] | the service: the only module that knows every loop; timing, waking, stopping |
 //! | 8 | [`cli`] | the command line, one file per verb |
@@ -69,6 +70,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod backtest;
 pub mod cli;
 pub mod config;
 pub mod daemon;

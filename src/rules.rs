@@ -11,6 +11,7 @@ mod decode;
 pub mod diagnostic;
 mod load;
 mod plan;
+pub mod reads;
 pub mod score;
 mod topics;
 pub mod types;
@@ -202,6 +203,18 @@ pub enum Takes {
     Published,
     /// All.
     All,
+}
+
+impl Takes {
+    /// Whether a record is looked at whose file reads so.
+    #[must_use]
+    pub fn includes(self, published: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Unpublished => !published,
+            Self::Published => published,
+        }
+    }
 }
 
 /// In which order a queue is read.

@@ -47,6 +47,24 @@ pub fn moment(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, 
             .checked_add(span)
             .map_err(|_| format!("`{text}` from now is beyond the year 9999"));
     }
+    fixed(text, zone)
+}
+
+/// Reads a moment before `now`: a span back from now, a date (its start in `zone`), or RFC 3339.
+///
+/// # Errors
+/// What to write instead.
+pub fn moment_ago(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
+    if let Ok(span) = span(text) {
+        return now
+            .checked_sub(span)
+            .map_err(|_| format!("`{text}` ago is before all time"));
+    }
+    fixed(text, zone)
+}
+
+/// A moment that does not depend on now.
+fn fixed(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
     }
@@ -121,6 +139,10 @@ mod tests {
                 "{text}"
             );
         }
+        let ago = |text| moment_ago(text, now, &paris).map(rfc3339);
+        assert_eq!(ago("3d"), Ok("2026-02-26T09:30:00Z".into()));
+        assert_eq!(ago("2026-03-05"), Ok("2026-03-04T23:00:00Z".into()));
+        assert!(ago("yesterday").is_err());
         for (seconds, expected) in [
             (20, "0m"),
             (59 * 60, "59m"),

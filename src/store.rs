@@ -5,6 +5,7 @@
 //! PostgreSQL share.
 
 pub mod decide;
+pub mod history;
 pub mod items;
 pub mod lock;
 pub mod mails;

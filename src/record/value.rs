@@ -1,6 +1,8 @@
 //! A parsed value: what YAML, TOML and JSON have in common, and nothing more.
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use std::fmt;
 
@@ -177,6 +179,61 @@ impl Serialize for Map {
             map.serialize_entry(key, value)?;
         }
         map.end()
+    }
+}
+
+/// Reads a mapping of which only some top-level keys count; the others cost no more than being
+/// passed over.
+#[derive(Clone, Copy, Debug)]
+pub struct Only<'k>(pub &'k std::collections::BTreeSet<String>);
+
+impl<'de> DeserializeSeed<'de> for Only<'_> {
+    type Value = Map;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Map, D::Error> {
+        d.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Only<'_> {
+    type Value = Map;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Map, A::Error> {
+        let mut map = Map::default();
+        while let Some(key) = entries.next_key_seed(Among(self.0))? {
+            match key {
+                Some(key) => map.set(key, entries.next_value()?),
+                None => drop(entries.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(map)
+    }
+}
+
+/// One of some keys, or none of them.
+struct Among<'k>(&'k std::collections::BTreeSet<String>);
+
+impl<'de, 'k> DeserializeSeed<'de> for Among<'k> {
+    type Value = Option<&'k str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+        d.deserialize_str(self)
+    }
+}
+
+impl<'k> Visitor<'_> for Among<'k> {
+    type Value = Option<&'k str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.get(key).map(String::as_str))
     }
 }
 

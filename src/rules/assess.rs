@@ -7,7 +7,7 @@ use crate::rules::condition::{Condition, Facts, MOST_STEPS, Need, Trace};
 use crate::rules::plan::{Look, Tell};
 use crate::rules::score::{Axis, Score};
 use crate::rules::words::Folded;
-use crate::rules::{Order, Own, Place, Queue, Rule, RuleSet, Takes};
+use crate::rules::{Order, Own, Place, Queue, Rule, RuleSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -214,17 +214,6 @@ impl RuleSet {
         }
     }
 
-    fn keyword_topics(&self, facts: &Facts<'_>) -> Vec<usize> {
-        let Some(story) = facts.folded else {
-            return Vec::new();
-        };
-        let topics = self.topics.iter().enumerate();
-        topics
-            .filter(|(_, topic)| topic.keywords.iter().any(|word| word.occurs_in(story)))
-            .map(|(at, _)| at)
-            .collect()
-    }
-
     /// Calls `work` with the facts of one record.
     fn with_facts<T>(
         &self,
@@ -233,7 +222,10 @@ impl RuleSet {
         work: impl FnOnce(&Facts<'_>) -> T,
     ) -> T {
         let known = Known::new(subject, now, true);
-        let by_keyword = self.keyword_topics(&known.facts(subject, None, None));
+        let mut trace = Trace::default();
+        let facts = known.facts(subject, None, None);
+        let by_keyword =
+            Look::new(&self.plan, &facts, &mut trace).keyword_topics(&facts, &mut trace);
         let said = subject.fields.get("topics");
         let topics = self.about.effective(&self.topics, said, &by_keyword);
         work(&known.facts(subject, topics.as_deref(), None))
@@ -275,6 +267,66 @@ fn missing(rule: &Rule, facts: &Facts<'_>) -> Vec<String> {
         None => trace.missing,
         Some(_) => Vec::new(),
     }
+}
+
+/// Where a record would go with each of these scores in place of its own.
+pub(crate) fn routes_with(
+    set: &RuleSet,
+    subject: &Subject<'_>,
+    occasion: Occasion,
+    scores: &[Score],
+    now: Timestamp,
+) -> Vec<Route> {
+    let unscored = unscored(set, subject.fields);
+    set.with_facts(subject, now, |facts| {
+        let route = |score: &Score| {
+            let mut tally = Tally {
+                unscored: unscored.clone(),
+                ..Tally::default()
+            };
+            let facts = facts.with(*score);
+            tally
+                .route(&set.queues, &facts, occasion, &mut Trace::default())
+                .0
+        };
+        scores.iter().map(route).collect()
+    })
+}
+
+/// Whether each queue in shadow mode holds for a record of this score, wherever it stands in the
+/// order. One that decides does not hold by a score whose own number was missing.
+pub(crate) fn shadow_queues<'s>(
+    set: &'s RuleSet,
+    subject: &Subject<'_>,
+    score: Score,
+    now: Timestamp,
+) -> Vec<(&'s Queue, Option<bool>)> {
+    let tally = Tally {
+        unscored: unscored(set, subject.fields),
+        ..Tally::default()
+    };
+    set.with_facts(subject, now, |facts| {
+        let facts = facts.with(score);
+        let shadow = set.queues.iter().filter(|queue| queue.shadow);
+        let judged = shadow.map(|queue| {
+            if !queue.takes.includes(subject.published) {
+                return (queue, Some(false));
+            }
+            let in_doubt = queue.decide.is_some() && tally.is_unscored(queue);
+            let held = holds(&queue.when, &queue.unless, &facts, &mut Trace::default());
+            (queue, held.filter(|held| !held || !in_doubt))
+        });
+        judged.collect()
+    })
+}
+
+/// The axes whose own number is missing.
+fn unscored(set: &RuleSet, fields: &Map) -> Vec<Axis> {
+    let mut tally = Tally::default();
+    for own in &set.scoring.own {
+        tally.own(own, fields);
+    }
+    tally.unscored
 }
 
 /// What is worked out once for a record.
@@ -564,12 +616,7 @@ fn axis_name(axis: Axis) -> &'static str {
 impl Queue {
     /// Whether it may take a record with the flag of its file.
     fn looks_at(&self, facts: &Facts<'_>, occasion: Occasion) -> bool {
-        let takes = match self.takes {
-            Takes::All => true,
-            Takes::Unpublished => !facts.published,
-            Takes::Published => facts.published,
-        };
-        takes || !occasion.as_flagged
+        self.takes.includes(facts.published) || !occasion.as_flagged
     }
 
     /// Where an item stands in the queue: the highest rank is read first.

@@ -93,6 +93,17 @@ pub struct Facts<'a> {
     pub score: Option<Score>,
 }
 
+impl Facts<'_> {
+    /// The same record with this score.
+    #[must_use]
+    pub fn with(self, score: Score) -> Self {
+        Self {
+            score: Some(score),
+            ..self
+        }
+    }
+}
+
 /// What evaluating conditions met on its way; one trace may serve several conditions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {

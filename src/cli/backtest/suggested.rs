@@ -1,0 +1,53 @@
+//! A suggestion as people read it.
+
+use super::print::{called, heading, table};
+use crate::backtest::{Measured, Suggestion};
+use crate::cli::screen::Screen;
+use std::io;
+
+/// Records that a cut gets wrong, shown of each.
+const WRONG: usize = 2;
+
+pub(super) fn print(screen: &mut Screen, suggestion: &Suggestion) -> io::Result<()> {
+    let (approved, not) = (suggestion.approved, suggestion.not_approved);
+    heading(
+        screen,
+        &format!("the cuts that best tell {approved} approved from {not} not approved"),
+    )?;
+    let Some(yaml) = &suggestion.yaml else {
+        return screen
+            .line("  no number tells them apart: both kinds are needed, and values that differ");
+    };
+    let rows = suggestion.measures.iter().map(row).collect();
+    table(
+        screen,
+        "lrll",
+        Some(&["number", "cut", "agrees", "gets wrong"]),
+        rows,
+    )?;
+    heading(
+        screen,
+        "the best one as two queues, to be pasted into the rules; nothing was changed",
+    )?;
+    screen.line(format!("\n{}", yaml.trim_end()))
+}
+
+fn row(measured: &Measured) -> Vec<String> {
+    let wrong = measured.of - measured.agree;
+    let named = measured.wrong.iter().take(WRONG).map(|line| {
+        let name = called(line.title.as_ref(), line.location.as_ref(), 30);
+        format!("{name} ({})", line.value)
+    });
+    let named: Vec<String> = named.collect();
+    let wrong = match wrong {
+        0 => "none".to_owned(),
+        n if n > named.len() => format!("{n}: {}, …", named.join(", ")),
+        n => format!("{n}: {}", named.join(", ")),
+    };
+    vec![
+        measured.measure.clone(),
+        format!(">= {}", measured.cut),
+        format!("{} of {}", measured.agree, measured.of),
+        wrong,
+    ]
+}
