@@ -112,3 +112,126 @@ impl<'r> Removal<'r> {
         Score::new(points[0], points[1], points[2])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::value::{Map, Value};
+    use crate::rules::assess::Route;
+    use proptest::prelude::*;
+
+    /// A rule as it is written: field, limit, axis, points, and whether it is in shadow mode.
+    type Written = (usize, i32, usize, i32, bool);
+
+    const WORDS: [&str; 3] = ["quality", "heat", "topic"];
+    const QUEUES: [&str; 7] = [
+        "score.total >= 40",
+        "score.quality > score.heat",
+        "score.topic == 10",
+        "score.heat * 2 >= 50 && quality < 50",
+        "30 > score.quality || score.total >= 80",
+        "quality < 20",
+        "!(score.topic < 25)",
+    ];
+
+    fn rule(n: usize, (field, limit, axis, points, shadow): Written) -> String {
+        let (field, axis) = (["quality", "heat"][field], WORDS[axis]);
+        let mode = if shadow { ", mode: shadow" } else { "" };
+        format!(
+            "  - {{id: r{n}, axis: {axis}, when: {field} >= {limit}, points: {points}, why: so{mode}}}\n"
+        )
+    }
+
+    fn load(rules: &[(usize, Written)], caps: &[Option<i32>; 3], queues: &[usize]) -> RuleSet {
+        let folder = tempfile::tempdir().unwrap();
+        let mut yaml = "sources:\n  - {name: news, path: content}\nscore:\n".to_owned();
+        for (word, cap) in WORDS.iter().zip(caps) {
+            let own = if *word == "topic" { "" } else { ", weight: 1" };
+            let field = if own.is_empty() {
+                String::new()
+            } else {
+                format!("field: {word}{own}")
+            };
+            let cap = cap.map(|cap| format!("cap: {cap}"));
+            let keys: Vec<String> = [Some(field), cap].into_iter().flatten().collect();
+            let keys: Vec<String> = keys.into_iter().filter(|key| !key.is_empty()).collect();
+            yaml += &format!("  {word}: {{{}}}\n", keys.join(", "));
+        }
+        yaml += "rules:\n";
+        for (n, written) in rules {
+            yaml += &rule(*n, *written);
+        }
+        yaml += "queues:\n";
+        for (n, queue) in queues.iter().enumerate() {
+            yaml += &format!("  - {{name: q{n}, when: '{}'}}\n", QUEUES[*queue]);
+        }
+        std::fs::write(
+            folder.path().join("all.yaml"),
+            yaml.replace("rules:\nqueues", "queues"),
+        )
+        .unwrap();
+        RuleSet::load(folder.path()).unwrap()
+    }
+
+    fn record(quality: Option<i32>, heat: i32) -> Map {
+        let number = |n: i32| Value::Number(f64::from(n));
+        let quality = quality.map(|n| ("quality".to_owned(), number(n)));
+        quality
+            .into_iter()
+            .chain([("heat".to_owned(), number(heat))])
+            .collect()
+    }
+
+    fn subject(fields: &Map) -> Subject<'_> {
+        Subject {
+            fields,
+            published: false,
+            first_seen: Timestamp::UNIX_EPOCH,
+            source: "news",
+        }
+    }
+
+    fn route(set: &RuleSet, fields: &Map) -> Route {
+        set.assess(&subject(fields), Occasion::FIRST, Timestamp::UNIX_EPOCH)
+            .route
+    }
+
+    fn movers(set: &RuleSet, fields: &Map) -> Vec<usize> {
+        let (subject, now) = (subject(fields), Timestamp::UNIX_EPOCH);
+        let assessment = set.explain(&subject, Occasion::FIRST, now);
+        let number = |hit: &Hit| set.rules.iter().position(|rule| rule.id == hit.rule);
+        let mut movers =
+            Removal::new(set).movers(&subject, Occasion::FIRST, &assessment, now, number);
+        movers.sort_unstable();
+        movers
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        /// A rule moves a record exactly when the set without it, or with it live, sends it elsewhere.
+        #[test]
+        fn a_rule_moves_what_the_set_without_it_sends_elsewhere(
+            rules in prop::collection::vec((0..2_usize, 0..90, 0..3_usize, -40..60, any::<bool>()), 1..6),
+            caps in [prop::option::of(0..60), prop::option::of(0..60), prop::option::of(0..40)],
+            queues in prop::collection::vec(0..QUEUES.len(), 1..5),
+            records in prop::collection::vec((prop::option::weighted(0.9, -5..100), 0..100), 8),
+        ) {
+            let numbered: Vec<(usize, Written)> = rules.iter().copied().enumerate().collect();
+            let set = load(&numbered, &caps, &queues);
+            let others: Vec<RuleSet> = (0..rules.len()).map(|n| {
+                let mut others = numbered.clone();
+                if others[n].1.4 { others[n].1.4 = false; } else { others.remove(n); }
+                load(&others, &caps, &queues)
+            }).collect();
+            for (quality, heat) in records {
+                let fields = record(quality, heat);
+                let stands = route(&set, &fields);
+                let expected: Vec<usize> = (0..rules.len())
+                    .filter(|n| route(&others[*n], &fields).queue() != stands.queue())
+                    .collect();
+                prop_assert_eq!(movers(&set, &fields), expected, "{:?} {}", quality, heat);
+            }
+        }
+    }
+}

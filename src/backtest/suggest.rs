@@ -11,6 +11,7 @@ use crate::rules::assess::Assessment;
 use crate::rules::score::Axis;
 use crate::rules::types::Type;
 use serde::Serialize;
+use std::cmp::Reverse;
 
 /// Records that are named among those that a cut gets wrong.
 const NAMED: usize = 100;
@@ -133,7 +134,10 @@ impl<'r> Samples<'r> {
                 found.push((agree, rank, cut, measure));
             }
         }
-        found.sort_by_key(|(agree, rank, ..)| (std::cmp::Reverse(*agree), *rank));
+        // What a cut leaves undecided waits for a person; what it gets wrong does not.
+        found.sort_by_key(|(agree, rank, _, measure)| {
+            (Reverse(*agree), measure.points.len() - agree, *rank)
+        });
         let yaml = found
             .first()
             .map(|(_, _, cut, measure)| queues(measure.of, *cut));

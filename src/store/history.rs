@@ -36,7 +36,7 @@ pub struct Seen<'r> {
     pub person: Option<Verdict>,
     /// The queue that decided on its present revision by itself.
     pub decider: Option<&'r str>,
-    /// What our last write into its file changed, unless it took back what was written before.
+    /// What our writes into its files have changed and not taken back.
     pub written: Vec<Undo>,
 }
 
@@ -74,9 +74,7 @@ impl Tx<'_> {
                  ORDER BY d.version DESC, d.id DESC LIMIT 1),
                 (SELECT substr(d.actor, 7) FROM decisions d WHERE {ON_PRESENT} AND substr(d.actor, 1, 6) = 'queue:'
                  ORDER BY d.version DESC LIMIT 1),
-                (SELECT w.verb || ' ' || w.undo FROM write_backs w
-                 WHERE w.item = i.id AND w.undo IS NOT NULL AND w.status IN ('done', 'pending')
-                 ORDER BY w.id DESC LIMIT 1)
+                CASE WHEN EXISTS (SELECT 1 FROM write_backs w WHERE w.item = i.id AND w.undo IS NOT NULL) THEN i.id END
              FROM records r LEFT JOIN assessments a ON a.record = r.id LEFT JOIN items i ON i.record = r.id
              WHERE r.first_seen >= ?1 ORDER BY r.id"
         );
@@ -84,9 +82,41 @@ impl Tx<'_> {
         let mut rows = statement.query([from(since)])?;
         let mut json = Vec::new();
         while let Some(row) = rows.next()? {
-            show(&Seen::of(row, keys, &mut json)?);
+            let mut seen = Seen::of(row, keys, &mut json)?;
+            if let Some(item) = row.get(12)? {
+                seen.written = self.written(item)?;
+            }
+            show(&seen);
         }
         Ok(())
+    }
+
+    /// What our writes into the files of an item have changed and not taken back: for each key, what
+    /// stood there before the first of them, and what the last one wrote.
+    fn written(&self, item: i64) -> Result<Vec<Undo>, StoreError> {
+        let sql = "SELECT verb, undo FROM write_backs
+                   WHERE item = ?1 AND undo IS NOT NULL AND status IN ('done', 'pending') ORDER BY id";
+        let writes: Vec<(String, String)> =
+            self.all(sql, [item], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut written: Vec<Undo> = Vec::new();
+        for (verb, undo) in writes {
+            if verb == "reopen" {
+                written.clear();
+                continue;
+            }
+            let undo: Vec<Undo> = serde_json::from_str(&undo)
+                .map_err(|error| StoreError::Odd(format!("a write of item {item}: {error}")))?;
+            for edit in undo {
+                match written.iter_mut().find(|known| known.key == edit.key) {
+                    Some(known) if edit.before.as_ref() == Some(&known.after) => {
+                        known.after = edit.after;
+                    }
+                    Some(known) => *known = edit,
+                    None => written.push(edit),
+                }
+            }
+        }
+        Ok(written)
     }
 
     /// What a record is called, its source, and the path of its leading file.
@@ -139,7 +169,7 @@ impl<'r> Seen<'r> {
                 .map_err(|error| odd(error.to_string()))?
                 .filter(|verdict| *verdict != Verdict::Reopen),
             decider: text(11)?,
-            written: written(text(12)?).map_err(odd)?,
+            written: Vec::new(),
         })
     }
 }
@@ -160,14 +190,6 @@ fn unpacked_fields(
     Only(keys)
         .deserialize(&mut parser)
         .map_err(|error| error.to_string())
-}
-
-/// What a write changed, given as its verb and its undo. Taking a write back leaves nothing of ours.
-fn written(write: Option<&str>) -> Result<Vec<Undo>, String> {
-    match write.and_then(|write| write.split_once(' ')) {
-        None | Some(("reopen", _)) => Ok(Vec::new()),
-        Some((_, undo)) => serde_json::from_str(undo).map_err(|error| error.to_string()),
-    }
 }
 
 fn from(since: Option<Timestamp>) -> Micros {

@@ -259,6 +259,18 @@ impl Desk {
         self.item(location)["id"].as_i64().unwrap()
     }
 
+    /// The item of the record at this location, waiting or not.
+    pub(crate) fn id_of(&self, location: &str) -> i64 {
+        let database = self.path("state/copydesk.db");
+        let connection =
+            Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let sql =
+            "SELECT i.id FROM items i JOIN locations l ON l.record = i.record WHERE l.path = ?1";
+        connection
+            .query_row(sql, [location], |row| row.get(0))
+            .unwrap()
+    }
+
     /// `ID@VERSION` of what waits at this location.
     pub(crate) fn tag(&self, location: &str) -> String {
         tag(&self.item(location))

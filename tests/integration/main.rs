@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod backtest;
 mod broken;
 mod corpus;
 mod crash;
