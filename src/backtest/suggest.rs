@@ -47,7 +47,8 @@ pub struct Suggestion {
     pub not_approved: usize,
     /// The best cut of each number, the best number first.
     pub measures: Vec<Measured>,
-    /// The best one as two queues to be pasted into the rules.
+    /// The best one as two queues to be pasted into the rules; `None` if it is right no more often
+    /// than deciding all alike.
     pub yaml: Option<String>,
 }
 
@@ -138,9 +139,10 @@ impl<'r> Samples<'r> {
         found.sort_by_key(|(agree, rank, _, measure)| {
             (Reverse(*agree), measure.points.len() - agree, *rank)
         });
-        let yaml = found
+        let best = found
             .first()
-            .map(|(_, _, cut, measure)| queues(measure.of, *cut));
+            .filter(|(agree, _, _, measure)| *agree > alike(&measure.points));
+        let yaml = best.map(|(_, _, cut, measure)| queues(measure.of, *cut));
         let mut measures = Vec::new();
         for (agree, _, cut, measure) in found {
             measures.push(Measured {
@@ -158,6 +160,12 @@ impl<'r> Samples<'r> {
             yaml,
         })
     }
+}
+
+/// On how many the commoner decision is right.
+fn alike(points: &[Point]) -> usize {
+    let approved = points.iter().filter(|point| point.approved).count();
+    approved.max(points.len() - approved)
 }
 
 fn wrong<E>(

@@ -525,6 +525,36 @@ fn a_cut_is_suggested_and_keeps_its_word_once_pasted() {
 }
 
 #[test]
+fn what_tells_nothing_is_not_suggested() {
+    let desk = Desk::new();
+    for (location, quality, published) in
+        [("a.md", 10, true), ("b.md", 50, true), ("c.md", 90, false)]
+    {
+        desk.story(location)
+            .quality(quality)
+            .heat(1)
+            .published(published)
+            .write();
+    }
+    let folder = desk.path("content");
+    let args = [
+        "backtest",
+        "--against",
+        folder.to_str().unwrap(),
+        "--suggest",
+    ];
+    let suggest = desk.json(&args)["suggest"].clone();
+    // A cut at 30 is wrong twice, and approving all only once.
+    assert_eq!(
+        (&suggest["measures"][0]["cut"], &suggest["yaml"]),
+        (&json!(30), &Value::Null)
+    );
+    desk.run(&args).done().says(&["none is right more often"]);
+    desk.remove("c.md");
+    assert_eq!(desk.json(&args)["suggest"]["yaml"], Value::Null);
+}
+
+#[test]
 fn on_a_real_feed_one_cut_on_quality_agrees_with_all() {
     let Some(corpus) = corpus() else { return };
     let desk = Desk::shipped();

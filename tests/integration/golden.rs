@@ -367,3 +367,92 @@ fn the_digest_is_a_work_list() {
         Decide with `copydesk approve`, `reject` or `hold` and the item's number; `copydesk show` has more.
     "#]].assert_eq(&mails[0].text);
 }
+
+#[test]
+fn a_backtest_says_what_moves_and_what_it_would_take() {
+    let desk = newsroom();
+    desk.approve("_news/lab.md").done();
+    desk.run(&["reject", &desk.tag("_news/bridge.md")]).done();
+    desk.rules(
+        "queues.yaml",
+        r#"queues:
+  - {name: urgent, when: score.total >= 100, due: 2h}
+  - {name: thin, when: score.total < 50, skip: true}
+  - {name: general, due: 3d}
+  - {name: strong, when: quality >= 25, takes: all, mode: shadow, decide: approve}
+"#,
+    );
+    screen(
+        &desk,
+        &["backtest", "--suggest"],
+        &expect![[r#"
+            4 records tried on 1 rule and 4 queues
+
+            moves
+              general  →  thin  1
+              ai-desk  →  thin  1
+              2 stay where they are
+
+            what moves, the most surprising first
+              40 → 40  ai-desk → thin  A lab opens its models (approved by a person, and no one would see it)
+              15 → 15  general → thin  The old bridge ␛[31mreopens
+
+            load, 2026-02-20 to 2026-03-02, by day of publication
+              queue    records  a day  busiest day
+              urgent         1   0.09  2026-03-01 with 1
+              thin           2   0.18  2026-02-20 with 1
+              nothing        1   0.09  2026-03-01 with 1
+
+            queues that decide, against what was decided
+              people    1 of 1 agree (100%)
+              the feed  0 of 1 agree (0%)
+
+            rules
+              rule              points  hits  approved  not evaluated  moves
+              face-recognition     +15     1         -              0      0
+              moves nothing if taken away: face-recognition
+
+            queues in shadow mode
+              queue   holds for  would take  would decide
+              strong          2           0  approve
+
+            score against decision
+                   total  approved                  not approved              undecided
+              120 to 129                            ████████████████ 1
+              110 to 119
+              100 to 109
+                90 to 99
+                80 to 89
+                70 to 79
+                60 to 69
+                50 to 59
+                40 to 49  ████████████████ 1
+                30 to 39
+                20 to 29  ████████████████ 1
+                10 to 19                            ████████████████ 1
+
+            the cuts that best tell 2 approved from 2 not approved
+              number           cut  agrees  gets wrong
+              quality        >= 20  3 of 4  1: City stops police use of face… (60)
+              heat           >= 10  3 of 4  1: City stops police use of face… (60)
+              score.quality  >= 20  3 of 4  1: City stops police use of face… (60)
+              score.heat      >= 4  3 of 4  1: City stops police use of face… (30)
+              score.total    >= 20  3 of 4  1: City stops police use of face… (120)
+              score.topic     >= 3  2 of 4  2: City stops police use of face… (30), A story about out (0)
+
+            the best one as two queues, to be pasted into the rules; nothing was changed
+
+            queues:
+              - name: quality-from-20
+                takes: all
+                mode: shadow
+                decide: approve
+                when: quality >= 20
+              - name: quality-below-20
+                takes: all
+                mode: shadow
+                decide: reject
+                when: quality < 20
+        "#]],
+    );
+}

@@ -50,6 +50,7 @@ fn a_title_never_reaches_the_terminal_raw() {
         vec!["notify", "--dry-run"],
         vec!["status"],
         vec!["scan"],
+        vec!["backtest", "--suggest"],
         vec!["approve", "99"],
         vec!["hold", &id],
         vec!["approve", &id],
@@ -143,6 +144,7 @@ fn colour_is_for_terminals() {
         vec!["check"],
         vec!["status"],
         vec!["mails"],
+        vec!["backtest", "--suggest"],
     ] {
         let mut command = desk.command(&args);
         command

@@ -129,11 +129,20 @@ fn load(screen: &mut Screen, page: &Page) -> io::Result<()> {
         vec![
             queue(line.queue.as_ref()),
             line.records.to_string(),
-            format!("{:.2}", line.per_day),
+            rate(line.per_day),
             format!("{} with {}", line.busiest, line.on_busiest),
         ]
     });
     table(screen, "lrrl", Some(&head), rows.collect())
+}
+
+/// Records a day; what comes at all is never shown as none.
+fn rate(per_day: f64) -> String {
+    if per_day < 0.01 {
+        "<0.01".to_owned()
+    } else {
+        format!("{per_day:.2}")
+    }
 }
 
 fn agreement(screen: &mut Screen, page: &Page, rules: &RuleSet) -> io::Result<()> {

@@ -14,10 +14,9 @@ pub(super) fn print(screen: &mut Screen, suggestion: &Suggestion) -> io::Result<
         screen,
         &format!("the cuts that best tell {approved} approved from {not} not approved"),
     )?;
-    let Some(yaml) = &suggestion.yaml else {
-        return screen
-            .line("  no number tells them apart: both kinds are needed, and values that differ");
-    };
+    if suggestion.measures.is_empty() {
+        return screen.line("  there is no number with values that differ");
+    }
     let rows = suggestion.measures.iter().map(row).collect();
     table(
         screen,
@@ -25,6 +24,9 @@ pub(super) fn print(screen: &mut Screen, suggestion: &Suggestion) -> io::Result<
         Some(&["number", "cut", "agrees", "gets wrong"]),
         rows,
     )?;
+    let Some(yaml) = &suggestion.yaml else {
+        return screen.line("  none is right more often than deciding all alike");
+    };
     heading(
         screen,
         "the best one as two queues, to be pasted into the rules; nothing was changed",
