@@ -14,7 +14,6 @@ mod tally;
 pub use page::{Agree, Agreement, Band, Load, Move, Moved, Page, QueueLoad, RuleLine, ShadowLine};
 pub use suggest::{Measured, Suggestion, Wrong};
 
-use crate::backtest::page::Name;
 use crate::backtest::tally::{Before, Look, Tally};
 use crate::item::{Status, Verdict};
 use crate::record::file::{Folder, ReadError};
@@ -22,7 +21,7 @@ use crate::record::location::Location;
 use crate::record::source::Source;
 use crate::record::{self, Record};
 use crate::rules::RuleSet;
-use crate::store::history::Seen;
+use crate::store::history::{Called, Seen};
 use crate::store::{Store, StoreError};
 use crate::watch;
 use jiff::Timestamp;
@@ -81,13 +80,7 @@ pub fn over_store(store: &mut Store, trial: &Trial<'_>) -> Result<Page, StoreErr
             }
         })?;
         Page::of(tally, Vec::new(), |id| {
-            let story = tx.story(id)?;
-            let (title, source, location) = story.unwrap_or_default();
-            Ok(Name {
-                title,
-                source,
-                location: location.map(|location| location.as_str().to_owned()),
-            })
+            Ok(tx.called(id)?.unwrap_or_default())
         })
     })
 }
@@ -192,13 +185,13 @@ impl Files<'_> {
     }
 
     /// Titles are not kept while the records pass; the few that are shown are read again.
-    fn name(&self, folder: &Folder, paths: &[PathBuf], key: i64) -> Name {
+    fn name(&self, folder: &Folder, paths: &[PathBuf], key: i64) -> Called {
         let path = usize::try_from(key).ok().and_then(|at| paths.get(at));
         let record = path.and_then(|path| self.read(folder, path).ok());
-        Name {
+        Called {
             title: record.and_then(|record| record.title().map(str::to_owned)),
             source: self.source.name.clone(),
-            location: path.map(|path| self.location(path).as_str().to_owned()),
+            location: path.map(|path| self.location(path)),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::suggest::Suggestion;
 use super::tally::{Counted, Names, Tally, To};
 use crate::item::Verdict;
 use crate::rules::score::Axis;
+use crate::store::history::Called;
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -189,19 +190,11 @@ pub struct Band {
     pub undecided: usize,
 }
 
-/// What a record is called.
-#[derive(Debug, Default)]
-pub(super) struct Name {
-    pub(super) title: Option<String>,
-    pub(super) source: String,
-    pub(super) location: Option<String>,
-}
-
 impl Page {
     pub(super) fn of<E>(
         mut tally: Tally<'_>,
         broken_files: Vec<(String, String)>,
-        mut name: impl FnMut(i64) -> Result<Name, E>,
+        mut name: impl FnMut(i64) -> Result<Called, E>,
     ) -> Result<Self, E> {
         let moves = moves(&tally);
         let stood = tally.compared > 0;
@@ -257,6 +250,12 @@ fn owned(names: &Names, to: To) -> Option<String> {
     names.name(to).map(str::to_owned)
 }
 
+/// The path of a record's file.
+pub(super) fn path(name: &Called) -> Option<String> {
+    let location = name.location.as_ref();
+    location.map(|location| location.as_str().to_owned())
+}
+
 /// Queues in the order of the set, and what is in none at the end.
 fn in_order(to: To) -> (bool, To) {
     (to.is_none(), to)
@@ -275,15 +274,15 @@ fn moves(tally: &Tally<'_>) -> Vec<Move> {
 
 fn moved<E>(
     tally: &mut Tally<'_>,
-    name: &mut impl FnMut(i64) -> Result<Name, E>,
+    name: &mut impl FnMut(i64) -> Result<Called, E>,
 ) -> Result<Vec<Moved>, E> {
     let moved = std::mem::take(&mut tally.moved).into_sorted_vec();
     let lines = moved.into_iter().map(|Reverse(line)| {
         let name = name(line.key.0)?;
         Ok(Moved {
+            location: path(&name),
             title: name.title,
             source: name.source,
-            location: name.location,
             from: owned(&tally.names, line.route.0),
             to: owned(&tally.names, line.route.1),
             before: line.totals.0,

@@ -91,7 +91,7 @@ impl<'r> Removal<'r> {
             };
             let counted = usize::from(own && !missing());
             // What a cap cut is a hit too, and the last of its name.
-            match named().last() {
+            match named().next_back() {
                 Some(cut) if named().count() > counted => score.saturating_sub(cut.points),
                 _ => score,
             }

@@ -3,13 +3,14 @@
 //! Unlike all else in a backtest, this keeps the numbers of every record with a decision.
 
 use super::cut::{self, Point};
-use super::page::Name;
+use super::page;
 use super::removal::AXES;
 use crate::record::value::{Map, Value};
 use crate::rules::RuleSet;
 use crate::rules::assess::Assessment;
 use crate::rules::score::Axis;
 use crate::rules::types::Type;
+use crate::store::history::Called;
 use serde::Serialize;
 use std::cmp::Reverse;
 
@@ -127,7 +128,7 @@ impl<'r> Samples<'r> {
 
     pub(super) fn suggestion<E>(
         self,
-        mut name: impl FnMut(i64) -> Result<Name, E>,
+        mut name: impl FnMut(i64) -> Result<Called, E>,
     ) -> Result<Suggestion, E> {
         let mut found = Vec::new();
         for (rank, mut measure) in self.measures.into_iter().enumerate() {
@@ -171,7 +172,7 @@ fn alike(points: &[Point]) -> usize {
 fn wrong<E>(
     mut points: Vec<Point>,
     cut: f64,
-    name: &mut impl FnMut(i64) -> Result<Name, E>,
+    name: &mut impl FnMut(i64) -> Result<Called, E>,
 ) -> Result<Vec<Wrong>, E> {
     points.retain(|point| !point.agrees(cut));
     let distance = |point: &Point| (point.value - cut).abs();
@@ -179,9 +180,9 @@ fn wrong<E>(
     let named = points.into_iter().take(NAMED).map(|point| {
         let name = name(point.key)?;
         Ok(Wrong {
+            location: page::path(&name),
             title: name.title,
             source: name.source,
-            location: name.location,
             value: Value::Number(point.value),
             approved: point.approved,
         })

@@ -40,6 +40,17 @@ pub struct Seen<'r> {
     pub written: Vec<Undo>,
 }
 
+/// What a record is called.
+#[derive(Clone, Debug, Default)]
+pub struct Called {
+    /// Its title.
+    pub title: Option<String>,
+    /// Its source.
+    pub source: String,
+    /// The path of its leading file.
+    pub location: Option<Location>,
+}
+
 /// The decisions on the present revision. A revised item has a higher version than every decision
 /// on what it was before.
 const ON_PRESENT: &str = "d.item = i.id AND d.version >=
@@ -119,20 +130,21 @@ impl Tx<'_> {
         Ok(written)
     }
 
-    /// What a record is called, its source, and the path of its leading file.
+    /// What a record is called.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn story(
-        &self,
-        id: i64,
-    ) -> Result<Option<(Option<String>, String, Option<Location>)>, StoreError> {
+    pub fn called(&self, id: i64) -> Result<Option<Called>, StoreError> {
         let sql = "SELECT r.title, r.source, (SELECT l.path FROM locations l WHERE l.record = r.id
                        ORDER BY CASE WHEN l.missing_since IS NULL THEN 0 ELSE 1 END, l.first_seen, l.path LIMIT 1)
                    FROM records r WHERE r.id = ?1";
         self.one(sql, [id], |row| {
             let path: Option<String> = row.get(2)?;
-            Ok((row.get(0)?, row.get(1)?, path.map(Location::stored)))
+            Ok(Called {
+                title: row.get(0)?,
+                source: row.get(1)?,
+                location: path.map(Location::stored),
+            })
         })
     }
 }

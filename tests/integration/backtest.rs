@@ -5,7 +5,6 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::corpus::corpus;
 use crate::desk::{Desk, QUEUES, assert_keys, text};
 
 /// Queues that decide by quality: one live, one in shadow mode.
@@ -40,12 +39,12 @@ fn away(page: &Value) -> BTreeMap<(String, String), i64> {
     moves
 }
 
-fn rule<'p>(page: &'p Value, id: &str) -> &'p Value {
+fn rule_line<'p>(page: &'p Value, id: &str) -> &'p Value {
     let mut rules = page["rules"].as_array().unwrap().iter();
     rules.find(|line| line["rule"] == id).unwrap()
 }
 
-fn locations(lines: &Value) -> Vec<String> {
+pub(crate) fn locations(lines: &Value) -> Vec<String> {
     let lines = lines.as_array().unwrap();
     lines.iter().map(|line| text(line, "location")).collect()
 }
@@ -380,7 +379,7 @@ fn each_rule_says_what_it_is_good_for() {
     desk.run(&["reject", &desk.tag("beta.md")]).done();
     let page = desk.json(&["backtest"]);
     let counts = |id: &str| {
-        let line = rule(&page, id);
+        let line = rule_line(&page, id);
         ["hits", "decided", "not_evaluated", "moves"].map(|key| line[key].as_i64().unwrap())
     };
     assert_eq!(counts("decides"), [1, 1, 0, 1]);
@@ -397,11 +396,11 @@ fn each_rule_says_what_it_is_good_for() {
         [1, 1, 0, 1],
         "with it beta.md would be urgent"
     );
-    assert_eq!(rule(&page, "decides")["approved_share"], 1.0);
-    assert_eq!(rule(&page, "idle")["approved_share"], 0.5);
-    assert_eq!(rule(&page, "never")["approved_share"], Value::Null);
-    assert_eq!(rule(&page, "on-trial")["mode"], "shadow");
-    assert!(text(rule(&page, "idle"), "at").ends_with("more.yaml:3"));
+    assert_eq!(rule_line(&page, "decides")["approved_share"], 1.0);
+    assert_eq!(rule_line(&page, "idle")["approved_share"], 0.5);
+    assert_eq!(rule_line(&page, "never")["approved_share"], Value::Null);
+    assert_eq!(rule_line(&page, "on-trial")["mode"], "shadow");
+    assert!(text(rule_line(&page, "idle"), "at").ends_with("more.yaml:3"));
     assert_eq!(
         page["never_hit"],
         json!(["never", "blind", "face-recognition"])
@@ -471,118 +470,46 @@ fn load_is_by_day_of_publication_and_queue() {
 }
 
 #[test]
-fn a_cut_is_suggested_and_keeps_its_word_once_pasted() {
-    let desk = Desk::new().with_source("types: {", "types: {view-count: number, ");
-    for (location, quality, views, published) in [
-        ("a.md", 10, 900, false),
-        ("b.md", 80, 1_020, false),
-        ("c.md", 20, 1_270, true),
-        ("d.md", 90, 5_000, true),
+fn of_a_stored_record_every_key_counts_that_a_rule_names() {
+    let conditions = [
+        "members > 3",
+        "has(levels)",
+        "record[\"odd-key\"] == \"a\"",
+        "ratings.value >= 2",
+        "images.exists(x, x.width > 500)",
+        "!(\"x\" in levels) ? false : true",
+        "size(category) + 1 > 2",
+        "webUrl.lowerAscii().contains(\"example\")",
+        "type.matches(r\"^art\")",
+        "category + ampWebUrl == \"newsb\"",
+        "-heat < 0",
+    ];
+    let rule = |(n, when): (usize, &&str)| {
+        format!("  - {{id: r{n}, axis: heat, when: '{when}', points: 1, why: so}}\n")
+    };
+    let rules: String = conditions.iter().enumerate().map(rule).collect();
+    let desk = Desk::new().with_rules("more.yaml", &format!("rules:\n{rules}"));
+    let mut story = desk.story("a.md");
+    for line in [
+        "members: 4",
+        "levels: [x]",
+        "odd-key: a",
+        "ratings: {value: 2}",
+        "images: [{width: 600}]",
+        "webUrl: https://EXAMPLE.org/",
+        "ampWebUrl: b",
+        "unread: {large: [1, 2, 3]}",
     ] {
-        let story = desk.story(location).quality(quality);
-        story
-            .line(&format!("view-count: {views}"))
-            .published(published)
-            .write();
+        story = story.line(line);
     }
-    // It has no view-count, so that a cut on it would decide nothing here.
-    desk.story("e.md").quality(15).write();
+    story.write();
     desk.scan();
-    let suggest = desk.json(&["backtest", "--suggest"])["suggest"].clone();
-    assert_eq!(
-        (&suggest["approved"], &suggest["not_approved"]),
-        (&json!(2), &json!(3))
-    );
-    let best = &suggest["measures"][0];
-    assert_eq!(best["measure"], r#"record["view-count"]"#);
-    assert_eq!(
-        (&best["cut"], &best["agree"], &best["of"]),
-        (&json!(1_100), &json!(4), &json!(4))
-    );
-    let quality = suggest["measures"].as_array().unwrap();
-    let quality = quality
-        .iter()
-        .find(|line| line["measure"] == "quality")
-        .unwrap();
-    assert_eq!(
-        (&quality["cut"], &quality["agree"]),
-        (&json!(90), &json!(4))
-    );
-    assert_eq!(locations(&quality["wrong"]), ["c.md"]);
-    assert_eq!(quality["wrong"][0]["value"], 20);
-    let rules = fs::read_dir(desk.path("rules")).unwrap().count();
-    assert_eq!(rules, 4, "nothing was changed");
-    desk.rules("suggested.yaml", &text(&suggest, "yaml"));
-    let page = desk.json(&["backtest"]);
-    assert_eq!(page["agreement"]["feed"], json!({"agree": 4, "of": 4}));
-    assert_eq!(page["shadow"].as_array().unwrap().len(), 2);
-    // People's word counts for more than the feed's: with b.md approved, quality tells all apart.
-    desk.approve("b.md").done();
-    let suggest = desk.json(&["backtest", "--suggest"])["suggest"].clone();
-    let best = &suggest["measures"][0];
-    assert_eq!(best["measure"], "quality");
-    assert_eq!((&best["cut"], &best["agree"]), (&json!(20), &json!(5)));
-}
-
-#[test]
-fn what_tells_nothing_is_not_suggested() {
-    let desk = Desk::new();
-    for (location, quality, published) in
-        [("a.md", 10, true), ("b.md", 50, true), ("c.md", 90, false)]
-    {
-        desk.story(location)
-            .quality(quality)
-            .heat(1)
-            .published(published)
-            .write();
+    let stored = desk.json(&["backtest"]);
+    for (n, condition) in conditions.iter().enumerate() {
+        let line = rule_line(&stored, &format!("r{n}"));
+        assert_eq!(line["hits"], 1, "{condition}");
     }
     let folder = desk.path("content");
-    let args = [
-        "backtest",
-        "--against",
-        folder.to_str().unwrap(),
-        "--suggest",
-    ];
-    let suggest = desk.json(&args)["suggest"].clone();
-    // A cut at 30 is wrong twice, and approving all only once.
-    assert_eq!(
-        (&suggest["measures"][0]["cut"], &suggest["yaml"]),
-        (&json!(30), &Value::Null)
-    );
-    desk.run(&args).done().says(&["none is right more often"]);
-    desk.remove("c.md");
-    assert_eq!(desk.json(&args)["suggest"]["yaml"], Value::Null);
-}
-
-#[test]
-fn on_a_real_feed_one_cut_on_quality_agrees_with_all() {
-    let Some(corpus) = corpus() else { return };
-    let desk = Desk::shipped();
-    let news = corpus.join("content/_news");
-    let news = news.to_str().unwrap();
-    let check = |args: &[&str]| {
-        let suggest = desk.json(&[args, &["--suggest"]].concat())["suggest"].clone();
-        let best = suggest["measures"][0].clone();
-        assert_eq!(best["measure"], "quality");
-        assert_eq!(
-            (&best["cut"], &best["agree"], &best["of"]),
-            (&json!(70), &json!(80), &json!(80))
-        );
-        let printed = desk.run(&[args, &["--suggest"]].concat()).done().stdout;
-        let yaml = printed.split_once("\nqueues:\n").unwrap().1;
-        let yaml = format!("queues:\n{yaml}");
-        assert_eq!(yaml, text(&suggest, "yaml"));
-        desk.rules("suggested.yaml", &yaml);
-        let page = desk.json(args);
-        assert_eq!(page["agreement"]["feed"], json!({"agree": 80, "of": 80}));
-        desk.run(&[args, &["--min-agreement", "1"]].concat()).done();
-        fs::remove_file(desk.path("rules/suggested.yaml")).unwrap();
-    };
-    check(&["backtest", "--against", news]);
-    assert!(!desk.path("state").exists());
-    for entry in fs::read_dir(news).unwrap().map(|entry| entry.unwrap()) {
-        desk.write(entry.file_name(), fs::read(entry.path()).unwrap());
-    }
-    desk.scan();
-    check(&["backtest"]);
+    let read = desk.json(&["backtest", "--against", folder.to_str().unwrap()]);
+    assert_eq!(stored["rules"], read["rules"]);
 }

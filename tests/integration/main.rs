@@ -29,6 +29,7 @@ mod rules_readme;
 mod scan;
 mod service;
 mod smtp;
+mod suggest;
 mod terminal;
 mod upstream;
 mod write_back;
