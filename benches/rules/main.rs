@@ -8,6 +8,8 @@
 //! A figure is CPU time (user and system) of this thread, the median of five rounds, of a release
 //! build. Machines differ and are shared: quote ratios of one run.
 
+#![allow(clippy::print_stdout)]
+
 mod newsroom;
 
 use copydesk::record::value::{Map, Value};

@@ -231,7 +231,14 @@ fn topic(number: usize) -> String {
     name.get_mut(..1)
         .into_iter()
         .for_each(str::make_ascii_uppercase);
-    format!("{name} {}", if number % 2 == 0 { "Apps" } else { "Data" })
+    format!(
+        "{name} {}",
+        if number.is_multiple_of(2) {
+            "Apps"
+        } else {
+            "Data"
+        }
+    )
 }
 
 #[allow(clippy::cast_precision_loss)]

@@ -97,7 +97,7 @@ enum Atom {
         place: Where,
         lower: bool,
         part: Part,
-        finder: Finder<'static>,
+        finder: Box<Finder<'static>>,
     },
     /// A phrase stands in title or excerpt.
     Words(Phrase),

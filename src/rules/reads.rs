@@ -29,7 +29,7 @@ impl RuleSet {
             .chain(queues)
             .flat_map(|(when, unless)| when.iter().chain(unless))
         {
-            walk(&condition.expr, &mut |expr| {
+            walk(condition.expr(), &mut |expr| {
                 let (Expr::Field(path) | Expr::Has(path, _)) = expr else {
                     return;
                 };
@@ -73,7 +73,7 @@ impl Edges {
 
     fn add(&mut self, condition: &Condition) {
         let (mut compared, mut read) = ([0_usize; 4], [0_usize; 4]);
-        walk(&condition.expr, &mut |expr| match expr {
+        walk(condition.expr(), &mut |expr| match expr {
             Expr::Threshold(threshold) => {
                 if let Expr::Score(axis) = threshold.side {
                     self.limits[place(axis)].push(threshold.limit);

@@ -193,7 +193,7 @@ impl Lowering {
             return self.other(expr);
         }
         self.once(Key::Part(place, lower, part, text.clone()), || {
-            let finder = Finder::new(text.as_bytes()).into_owned();
+            let finder = Box::new(Finder::new(text.as_bytes()).into_owned());
             Atom::Part {
                 place,
                 lower,
