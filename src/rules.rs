@@ -10,6 +10,7 @@ pub mod condition;
 mod decode;
 pub mod diagnostic;
 mod load;
+mod near;
 pub mod score;
 pub mod types;
 pub mod words;

@@ -6,7 +6,6 @@ use crate::record::location::Location;
 use crate::record::source::Source;
 use crate::record::{FILE_BYTES, Record, shown};
 use crate::rules::assess::{Assessment, Hit, Occasion, Route, Subject};
-use crate::rules::condition::Need;
 use crate::rules::score::{Axis, Score};
 use crate::rules::{RuleSet, assess};
 use serde_json::json;
@@ -209,7 +208,7 @@ fn print(
     desk.screen
         .line(format!("  queue          {queue} ({flag})"))?;
     for near in &assessment.near {
-        let needs: Vec<String> = near.needs.iter().map(need).collect();
+        let needs: Vec<String> = near.needs.iter().map(ToString::to_string).collect();
         desk.screen.line(format!(
             "  near miss      {}: {}",
             needs.join(", "),
@@ -256,15 +255,4 @@ fn axis(axis: Axis) -> &'static str {
         Axis::Heat => "heat",
         Axis::Topic => "topic",
     }
-}
-
-/// `14 more score.total`, `2.5 less age_days`.
-fn need(need: &Need) -> String {
-    let (by, word) = if need.by < 0.0 {
-        (-need.by, "less")
-    } else {
-        (need.by, "more")
-    };
-    let by = (by * 100.0).round() / 100.0;
-    format!("{by} {word} {}", need.name)
 }

@@ -4,6 +4,7 @@ use crate::item::Verdict;
 use crate::record::value::{Map, Value};
 use crate::record::{self};
 use crate::rules::condition::{Condition, Facts, Need, Trace};
+use crate::rules::near::near_miss;
 use crate::rules::score::{Axis, Score};
 use crate::rules::words::Folded;
 use crate::rules::{Order, Own, Place, Queue, Rule, RuleSet, Takes, Topic};
@@ -515,29 +516,6 @@ impl Tally {
         }
         (Route::Unrouted, near)
     }
-}
-
-fn near_miss(queue: &Queue, facts: &Facts<'_>) -> Option<Near> {
-    let trace = &mut Trace::default();
-    if queue
-        .unless
-        .iter()
-        .any(|condition| condition.holds(facts, trace) == Some(true))
-    {
-        return None;
-    }
-    let mut needs = Vec::new();
-    for condition in &queue.when {
-        match condition.holds(facts, trace) {
-            Some(true) => {}
-            _ => needs.extend(condition.near(facts)?),
-        }
-    }
-    Some(Near {
-        queue: queue.name.clone(),
-        needs,
-    })
-    .filter(|near| !near.needs.is_empty())
 }
 
 fn axis_name(axis: Axis) -> &'static str {

@@ -1468,20 +1468,20 @@ queues:
         ("quality: 80\nheat: 60\ntopics: [AWS AI]", "hot"),
         (
             "quality: 70\nheat: 50\ntopics: [AI]",
-            "nowhere [hot: 5 score.total] [good: 5 score.heat]",
+            "nowhere [hot: 5 score.total] [good: 5 score.heat] [either: 130 quality]",
         ),
         (
             "quality: 50\nheat: 50\ntitle: New Rekognition",
-            "general [hot: 25 score.total] [good: 11 score.quality, 5 score.heat]",
+            "general [hot: 25 score.total] [good: 11 score.quality, 5 score.heat] [either: 150 quality]",
         ),
         // Not numbers alone.
         (
             "quality: 50\nheat: 50\ntopics: [Cloud]",
-            "nowhere [good: 11 score.quality, 5 score.heat]",
+            "nowhere [good: 11 score.quality, 5 score.heat] [either: 150 quality]",
         ),
         (
             "quality: 80\nheat: 60\nprovider: {domain: www.Example.org}\ntopics: []\ntitle: T",
-            "general",
+            "general [either: 120 quality]",
         ),
         // One side is true, so that the missing one does not matter.
         ("quality: 201", "either [good: 30 score.heat]"),
