@@ -13,6 +13,7 @@ mod load;
 mod near;
 pub mod score;
 pub mod types;
+pub mod why;
 pub mod words;
 
 use crate::record::Hash;

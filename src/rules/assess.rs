@@ -191,40 +191,28 @@ impl RuleSet {
     }
 }
 
+/// What the conditions are asked about: the record, and its score once there is one.
+pub(super) fn with_facts<T>(
+    set: &RuleSet,
+    subject: &Subject<'_>,
+    score: Option<Score>,
+    now: Timestamp,
+    work: impl FnOnce(&Facts<'_>) -> T,
+) -> T {
+    let known = Known::new(&set.topics, subject, now);
+    work(&known.facts(subject, score))
+}
+
 /// Whether a rule holds for a record.
-pub(crate) fn rule_holds(
+pub(super) fn rule_holds(
     set: &RuleSet,
     rule: &Rule,
     subject: &Subject<'_>,
     now: Timestamp,
 ) -> Option<bool> {
-    let known = Known::new(&set.topics, subject, now);
-    holds(
-        &rule.when,
-        &rule.unless,
-        &known.facts(subject, None),
-        &mut Trace::default(),
-    )
-}
-
-/// The fields that keep a rule from being evaluated.
-pub(crate) fn missing_of(
-    set: &RuleSet,
-    rule: &Rule,
-    subject: &Subject<'_>,
-    now: Timestamp,
-) -> Vec<String> {
-    let known = Known::new(&set.topics, subject, now);
-    let mut trace = Trace::default();
-    match holds(
-        &rule.when,
-        &rule.unless,
-        &known.facts(subject, None),
-        &mut trace,
-    ) {
-        None => trace.missing,
-        Some(_) => Vec::new(),
-    }
+    with_facts(set, subject, None, now, |facts| {
+        holds(&rule.when, &rule.unless, facts, &mut Trace::default())
+    })
 }
 
 /// The topics above one, nearest first; ends where the line ends or comes round.
@@ -306,7 +294,7 @@ fn effective_topics(topics: &[Topic], fields: &Map, story: Option<&Folded>) -> O
 }
 
 /// Whether all of `when` and none of `unless` hold; `None` when the first has no value.
-fn holds(
+pub(super) fn holds(
     when: &[Condition],
     unless: &[Condition],
     facts: &Facts<'_>,

@@ -11,6 +11,7 @@ pub(crate) mod expr;
 #[cfg(test)]
 mod oracle;
 mod parse;
+pub mod parts;
 mod source;
 
 use crate::record::value::{Map, Value};

@@ -3,6 +3,7 @@
 //! `None` is "no value" everywhere. Nothing is copied out of the record except by `+` on text and
 //! `lowerAscii()`.
 
+mod found;
 mod near;
 
 use super::expr::{
@@ -13,6 +14,7 @@ use crate::record::value::{Map, Value};
 use crate::rules::types::Type;
 use std::borrow::Cow;
 
+pub(super) use found::found;
 pub(super) use near::near;
 
 const MOST_MISSING: usize = 32;

@@ -4,6 +4,7 @@
 //! interpreter is lax or differs on purpose: integer arithmetic, infinities, wrong types (they are
 //! taken out of its records), `has()` below a missing field, names of CEL types.
 
+use super::parts::Part;
 use super::{Condition, Facts, Names, Trace, on_large_stack};
 use crate::record::value::{Map, Value};
 use crate::rules::score::Score;
@@ -363,8 +364,12 @@ fn lists() -> BTreeMap<String, Arc<[Value]>> {
 }
 
 fn run<S: Strategy>(strategy: &S, test: impl Fn(S::Value)) {
+    run_cases(2_000, strategy, test);
+}
+
+fn run_cases<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value)) {
     let config = Config {
-        cases: 2_000,
+        cases,
         failure_persistence: None,
         ..Config::default()
     };
@@ -424,6 +429,51 @@ fn evaluation_agrees_with_the_interpreter() {
     .unwrap();
     // All three values must be common, or the agreement says little.
     assert!(counts.iter().all(|count| *count > 1_000), "{counts:?}");
+}
+
+/// Taking a condition apart must not change what it says.
+#[test]
+fn the_parts_make_up_the_whole() {
+    let (fields, lists) = (Schema::seed(), lists());
+    let names = Names {
+        fields: &fields,
+        lists: &lists,
+        score: true,
+    };
+    let counts = on_large_stack(|| {
+        let counts = Cell::new([0_u32; 3]);
+        run_cases(600, &(conditions(), records()), |((ours, _), record)| {
+            let condition = Condition::compile(&ours, &names).unwrap();
+            with_facts(&record, |facts| {
+                let whole = condition.holds(facts, &mut Trace::default());
+                let parts = condition.parts(&names, facts);
+                assert_eq!(parts.holds, whole, "{ours}\n{record:?}\n{parts:#?}");
+                let mut leaves = Vec::new();
+                leaves_of(&parts, &mut leaves);
+                for leaf in &leaves {
+                    assert!(
+                        leaf.holds.is_some() || !leaf.missing.is_empty(),
+                        "{ours}: {leaf:#?}"
+                    );
+                }
+                let mut sum = counts.get();
+                sum[whole.map_or(2, usize::from)] += u32::from(leaves.len() > 1);
+                counts.set(sum);
+            });
+        });
+        counts.get()
+    })
+    .unwrap();
+    assert!(counts.iter().all(|count| *count > 60), "{counts:?}");
+}
+
+fn leaves_of<'p>(part: &'p Part, leaves: &mut Vec<&'p Part>) {
+    if part.parts.is_empty() {
+        leaves.push(part);
+    }
+    for part in &part.parts {
+        leaves_of(part, leaves);
+    }
 }
 
 /// Words of conditions in no order, and conditions with a part cut out or put in.

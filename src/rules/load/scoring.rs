@@ -311,7 +311,10 @@ impl Example<'_> {
                 Some("change the condition or the example".into()),
             );
         } else if held != Some(true) && self.hits {
-            let missing = assess::missing_of(set, rule, &subject, now);
+            let missing = set
+                .why_rule(rule, &subject, now)
+                .map(|w| w.missing)
+                .unwrap_or_default();
             let help = match missing.as_slice() {
                 [] => "change the condition or the example".to_owned(),
                 missing => format!("the example has no {}", missing.join(", ")),
