@@ -1,11 +1,11 @@
 //! Why a rule or a queue does what it does with one record: its conditions, taken apart.
 
 use crate::record::shown;
-use crate::rules::assess::{self, Subject};
+use crate::rules::assess::{self, Assessment, Subject};
 use crate::rules::condition::parts::{Made, Part};
 use crate::rules::condition::{Condition, Facts, Names, Trace, on_large_stack};
 use crate::rules::score::Score;
-use crate::rules::{Queue, Rule, RuleSet};
+use crate::rules::{Queue, Rule, RuleSet, Takes};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::fmt;
@@ -83,6 +83,28 @@ impl RuleSet {
                 unless: apart(unless, facts),
             })
         })
+    }
+}
+
+impl Queue {
+    /// Whether it is this queue that takes the record, or would if it were not in shadow.
+    #[must_use]
+    pub fn took(&self, assessment: &Assessment) -> bool {
+        let name = format!("queue {}", self.name);
+        assessment.route.queue() == Some(&self.name)
+            || (self.shadow && assessment.shadow.iter().any(|hit| *hit.rule == *name))
+    }
+}
+
+impl Takes {
+    /// Whether it looks at a record whose file says so.
+    #[must_use]
+    pub fn looks_at(self, published: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Published => published,
+            Self::Unpublished => !published,
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use super::{Explained, axis};
 use crate::cli::screen::{ALARM, FAINT, STRONG, WELL, styled};
 use crate::cli::{Desk, Usage};
 use crate::record::shown;
-use crate::rules::assess::{Assessment, Route};
+use crate::rules::assess::Route;
 use crate::rules::why::{Line, Why};
-use crate::rules::{Queue, Rule, RuleSet, Takes};
+use crate::rules::{Queue, Rule, RuleSet};
 use serde_json::json;
 
 /// The rule or the queue that is asked about.
@@ -66,7 +66,7 @@ pub(super) fn tell(
             let json = json!({
                 "queue": queue.name,
                 "at": queue.place,
-                "takes": takes(queue, assessment),
+                "takes": queue.took(assessment),
                 "shadow": queue.shadow,
                 "taken_by": assessment.route.queue(),
             });
@@ -139,19 +139,15 @@ fn queue_said(queue: &Queue, explained: &Explained<'_>, why: &Why) -> String {
     } else {
         ("unpublished", "published")
     };
-    let looks = match queue.takes {
-        Takes::All => true,
-        Takes::Published => explained.record.published,
-        Takes::Unpublished => !explained.record.published,
-    };
+    let looks = queue.takes.looks_at(explained.record.published);
     match why.holds {
         _ if !looks => {
             format!("looks only at what reads as {wants}, and this reads as {reads}; {elsewhere}")
         }
-        Some(true) if takes(queue, assessment) && queue.shadow => {
+        Some(true) if queue.took(assessment) && queue.shadow => {
             format!("would take it, and is in shadow; {elsewhere}")
         }
-        Some(true) if takes(queue, assessment) => match &assessment.route {
+        Some(true) if queue.took(assessment) => match &assessment.route {
             Route::Queue(_, Some(verdict)) => format!("takes it and decides: {verdict}"),
             Route::Skipped(_) => "takes it, and opens no item".to_owned(),
             _ => "takes it".to_owned(),
@@ -163,13 +159,6 @@ fn queue_said(queue: &Queue, explained: &Explained<'_>, why: &Why) -> String {
         Some(false) => format!("does not take it{}; {elsewhere}", excepted(why)),
         None => format!("{}; {elsewhere}", without_value(why)),
     }
-}
-
-/// Whether the queue takes the record, or would if it were not in shadow.
-fn takes(queue: &Queue, assessment: &Assessment) -> bool {
-    let name = format!("queue {}", queue.name);
-    assessment.route.queue() == Some(&queue.name)
-        || (queue.shadow && assessment.shadow.iter().any(|hit| *hit.rule == *name))
 }
 
 /// Whether the queue that takes the record is asked before this one.
