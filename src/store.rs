@@ -10,6 +10,7 @@ pub mod lock;
 pub mod mails;
 pub mod records;
 pub mod service;
+pub mod shadow;
 pub mod write_backs;
 
 use crate::record::Hash;
@@ -20,7 +21,12 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 1] = [include_str!("store/migrations/0001_line.sql")];
+/// By number, in this order. The table `schema_version` has a row for each that was run, so that
+/// one which was written beside another is run whichever of them comes first.
+const MIGRATIONS: [(i64, &str); 2] = [
+    (1, include_str!("store/migrations/0001_line.sql")),
+    (3, include_str!("store/migrations/0003_shadow.sql")),
+];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write
 /// and checkpoint at once (fixed in 3.51.3, March 2026).
@@ -125,8 +131,8 @@ impl Store {
     }
 
     fn migrate(&mut self, path: &Path) -> Result<(), StoreError> {
-        let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-        if self.version()? == Some(known) {
+        let known = MIGRATIONS.map(|(number, _)| number);
+        if self.migrated()? == known {
             return Ok(());
         }
         let tx = self
@@ -136,43 +142,33 @@ impl Store {
             "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT",
         )?;
         // Asked again: another process may have migrated while this one waited for the lock.
-        let found: i64 = tx.query_row(
-            "SELECT coalesce(max(version), 0) FROM schema_version",
-            [],
-            |row| row.get(0),
-        )?;
-        if found > known {
+        let found = numbers(&tx)?;
+        if let Some(newer) = found.iter().find(|number| !known.contains(number)) {
             return Err(StoreError::Newer {
                 path: path.to_owned(),
-                found,
-                known,
+                found: *newer,
+                known: known.into_iter().max().unwrap_or_default(),
             });
         }
-        for (version, sql) in (1i64..)
-            .zip(MIGRATIONS)
-            .filter(|(version, _)| *version > found)
-        {
+        let missing = MIGRATIONS
+            .into_iter()
+            .filter(|(number, _)| !found.contains(number));
+        for (number, sql) in missing {
             tx.execute_batch(sql)?;
-            tx.execute(
-                "INSERT INTO schema_version (version) VALUES (?1)",
-                [version],
-            )?;
+            tx.execute("INSERT INTO schema_version (version) VALUES (?1)", [number])?;
         }
         Ok(tx.commit()?)
     }
 
-    fn version(&self) -> Result<Option<i64>, StoreError> {
+    /// The numbers of the migrations that were run, in order.
+    fn migrated(&self) -> Result<Vec<i64>, StoreError> {
         let table =
             "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'";
         let exists: i64 = self.connection.query_row(table, [], |row| row.get(0))?;
         if exists == 0 {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        Ok(self
-            .connection
-            .query_row("SELECT max(version) FROM schema_version", [], |row| {
-                row.get(0)
-            })?)
+        numbers(&self.connection)
     }
 
     /// Reads at one moment.
@@ -203,6 +199,13 @@ impl Store {
         tx.0.commit().map_err(StoreError::from)?;
         Ok(done)
     }
+}
+
+fn numbers(connection: &Connection) -> Result<Vec<i64>, StoreError> {
+    let mut statement =
+        connection.prepare("SELECT version FROM schema_version ORDER BY version")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 impl Tx<'_> {
@@ -353,4 +356,63 @@ pub enum StoreError {
     /// SQLite failed.
     #[error("the database failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database of version 1, as the first copydesk made it.
+    fn first(connection: &Connection, numbers: &[i64]) {
+        connection
+            .execute_batch(include_str!("store/migrations/0001_line.sql"))
+            .unwrap();
+        connection
+            .execute_batch("CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT")
+            .unwrap();
+        for number in numbers {
+            let sql = "INSERT INTO schema_version (version) VALUES (?1)";
+            connection.execute(sql, [number]).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_database_of_version_1_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("copydesk.db");
+        first(&Connection::open(&file).unwrap(), &[1]);
+        let mut store = Store::open(&file).unwrap();
+        assert_eq!(
+            store.migrated().unwrap(),
+            MIGRATIONS.map(|(number, _)| number)
+        );
+        let counts = store.read(|tx| tx.shadow_counts()).unwrap();
+        assert_eq!(counts, []);
+        drop(store);
+        Store::open(&file).unwrap();
+    }
+
+    #[test]
+    fn a_migration_that_came_late_is_still_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("copydesk.db");
+        let known = MIGRATIONS.map(|(number, _)| number);
+        drop(Store::open(&file).unwrap());
+        // As if the last but one had been written after the last.
+        let connection = Connection::open(&file).unwrap();
+        connection
+            .execute_batch("DELETE FROM schema_version WHERE version = 3; DROP TABLE shadow_hits")
+            .unwrap();
+        let store = Store::open(&file).unwrap();
+        assert_eq!(store.migrated().unwrap(), known);
+    }
+
+    #[test]
+    fn a_migration_that_is_not_known_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("copydesk.db");
+        first(&Connection::open(&file).unwrap(), &[1, 900]);
+        let error = Store::open(&file).unwrap_err().to_string();
+        assert!(error.contains("of version 900"), "{error}");
+    }
 }

@@ -9,7 +9,7 @@ use crate::record::location::Location;
 use crate::record::source::Source;
 use crate::record::{FILE_BYTES, Record, shown};
 use crate::rules::RuleSet;
-use crate::rules::assess::{Assessment, Hit, Occasion, Route, Subject};
+use crate::rules::assess::{Assessment, Hit, Near, NotEvaluated, Occasion, Route, Subject};
 use crate::rules::score::{Axis, Score};
 use jiff::Timestamp;
 use serde_json::json;
@@ -207,30 +207,55 @@ fn print(desk: &mut Desk<'_>, explained: &Explained<'_>) -> anyhow::Result<()> {
     };
     desk.screen
         .line(format!("  queue          {queue} ({flag})"))?;
-    for near in &assessment.near {
-        let needs: Vec<String> = near.needs.iter().map(ToString::to_string).collect();
-        desk.screen.line(format!(
-            "  near miss      {}: {}",
-            needs.join(", "),
-            near.queue
-        ))?;
-    }
+    print_near(desk, &assessment.near)?;
     for hit in &assessment.shadow {
-        desk.screen.line(format!(
-            "  in shadow      {}: {:+} {}",
-            hit.rule,
-            hit.points,
-            shown::line(&hit.why, 80)
-        ))?;
+        print_shadow(desk, &hit.rule, hit.points, &hit.why)?;
     }
-    for not in &assessment.not_evaluated {
+    print_not_evaluated(desk, &assessment.not_evaluated)?;
+    desk.screen.line("")?;
+    Ok(())
+}
+
+pub(super) fn print_near(desk: &mut Desk<'_>, near: &[Near]) -> anyhow::Result<()> {
+    for near in near {
+        let needs: Vec<String> = near.needs.iter().map(ToString::to_string).collect();
+        let needs = needs.join(", ");
+        desk.screen
+            .line(format!("  near miss      {needs}: {}", near.queue))?;
+    }
+    Ok(())
+}
+
+pub(super) fn print_shadow(
+    desk: &mut Desk<'_>,
+    rule: &str,
+    points: i64,
+    why: &str,
+) -> anyhow::Result<()> {
+    let why = shown::line(why, 80);
+    // A queue adds no points.
+    let points = if points == 0 {
+        String::new()
+    } else {
+        format!("{points:+} ")
+    };
+    desk.screen
+        .line(format!("  in shadow      {rule}: {points}{why}"))?;
+    Ok(())
+}
+
+pub(super) fn print_not_evaluated(
+    desk: &mut Desk<'_>,
+    not_evaluated: &[NotEvaluated],
+) -> anyhow::Result<()> {
+    for not in not_evaluated {
+        let missing: Vec<String> = not.missing.iter().map(|m| shown::line(m, 60)).collect();
         desk.screen.line(format!(
             "  not evaluated  {}: the record has no {}",
             not.rule,
-            not.missing.join(", ")
+            missing.join(", ")
         ))?;
     }
-    desk.screen.line("")?;
     Ok(())
 }
 

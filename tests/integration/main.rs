@@ -29,5 +29,6 @@ mod scan;
 mod service;
 mod smtp;
 mod terminal;
+mod trial;
 mod upstream;
 mod write_back;
