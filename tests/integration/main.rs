@@ -21,6 +21,7 @@ mod golden;
 mod identity;
 mod kinds;
 mod mail;
+mod policies;
 mod properties;
 mod readme;
 mod rules;
