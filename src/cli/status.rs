@@ -160,6 +160,7 @@ fn print_shadow(screen: &mut Screen, shadow: &[ShadowLine]) -> anyhow::Result<()
         let effect = match (line.rule.starts_with("queue "), line.decides) {
             (true, Some(verdict)) => format!("would take {records} {noun}, and {verdict} each"),
             (true, None) => format!("would take {records} {noun}"),
+            (false, _) if line.points == 0 => format!("would hit {records} {noun}"),
             (false, _) => format!("would hit {records} {noun}, {:+} points", line.points),
         };
         screen.line(format!("  {}: {effect}", line.rule))?;

@@ -56,7 +56,7 @@ fn what_is_in_shadow_is_recorded_and_does_nothing() {
     expect![[r#"
         in shadow
           warm: would hit 3 records, +21 points
-          cold: would hit 0 records, +0 points
+          cold: would hit 0 records
           queue auto: would take 2 records, and approve each
           queue big: would take 0 records
     "#]]
