@@ -1324,7 +1324,7 @@ queues:
           quality: 95
           provider: {domain: example.com}
         - {quality: 61}
-      misses: [{quality: 95}, {title: Short}]
+      misses: [{quality: 95}, {title: Short}, {published: true}]
   - {name: last, examples: {hits: [{published: true}, A]}}
 ";
     refused(
@@ -1388,7 +1388,7 @@ queues:
             error[example]: the queue `general` takes this example, which it should miss
               --> rules/b.yaml:22:16
                |
-            22 |       misses: [{quality: 95}, {title: Short}]
+            22 |       misses: [{quality: 95}, {title: Short}, {published: true}]
                |                ^^^^^^^^^^^^^
                |
                = help: change the condition or the example
@@ -1396,7 +1396,7 @@ queues:
             error[example]: the queue `general` takes this example, which it should miss
               --> rules/b.yaml:22:31
                |
-            22 |       misses: [{quality: 95}, {title: Short}]
+            22 |       misses: [{quality: 95}, {title: Short}, {published: true}]
                |                               ^^^^^^^^^^^^^^
                |
                = help: change the condition or the example

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, QUEUES, SCORING};
-use crate::service::{BOUND, Service, beside, service};
+use crate::service::{BOUND, Service, beside};
 
 const SHADOW: &str = r#"rules:
   - {id: warm, axis: heat, when: heat >= 10, points: 7, why: It is warm, mode: shadow}
@@ -209,6 +209,26 @@ fn what_waits_is_scored_first_when_the_rules_change() {
     assert!(!decided.stdout.contains("z0"), "the decision stands");
 }
 
+/// Waits until some records are scored by the rules of `rules/`, but not all.
+fn midst(desk: &Desk, running: &Service, all: i64) {
+    let rules = RuleSet::load(&desk.path("rules")).unwrap();
+    let mut store = Store::open(&desk.path("state/copydesk.db")).unwrap();
+    let asked = Instant::now();
+    loop {
+        let left = store.read(|tx| tx.stale_count("news", rules.hash)).unwrap();
+        assert!(left > 0, "all was scored before anyone could see it");
+        if left < all {
+            return;
+        }
+        assert!(
+            asked.elapsed() < BOUND,
+            "nothing is scored: {}",
+            running.log()
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Killed in the middle, it goes on where it was; decisions do not wait for it.
 #[test]
 fn scoring_again_is_taken_up_after_a_kill_and_lets_decisions_through() {
@@ -220,24 +240,33 @@ fn scoring_again_is_taken_up_after_a_kill_and_lets_decisions_through() {
             .published(n > 5)
             .write();
     }
+    let weight = |weight: &str| SCORING.replace("weight: 1}", &format!("weight: {weight}}}"));
     let running = Service::start(&desk);
-    desk.rules("scoring.yaml", &SCORING.replace("weight: 1}", "weight: 2}"));
-    let midst = || (1..files).contains(&left(&desk));
-    running.until("some records are scored by the new rules", BOUND, midst);
+    desk.rules("scoring.yaml", &weight("2"));
+    midst(&desk, &running, files);
+    running.signal(Signal::KILL);
+    drop(running);
+    let before = left(&desk);
+    assert!(before > 0, "it was not killed in the middle");
+
+    let running = Service::start(&desk);
+    running.until("all are scored by the new rules", BOUND, || {
+        left(&desk) == 0
+    });
+    desk.rules("scoring.yaml", &weight("3"));
+    midst(&desk, &running, files);
     let decided = Instant::now();
     crate::desk::finish(beside(&desk, &["approve", "1"])).done();
     let took = decided.elapsed();
-    let then = left(&desk);
-    running.signal(Signal::KILL);
-    drop(running);
-    println!("decided in {took:?}; {then} of {files} records were left then");
+    println!("{before} of {files} were left at the kill; decided in {took:?}");
     assert!(took < Duration::from_secs(5), "{took:?}");
-    let before = left(&desk);
-    assert!(before > 0, "it was not killed in the middle");
-    let again = Service::spawn(&desk, service(&desk));
-    again.until("all are scored by the new rules", BOUND, || {
+    running.until("all are scored by the newest rules", BOUND, || {
         left(&desk) == 0
     });
-    again.stop();
-    assert_eq!(desk.status_of(1), "approved");
+    running.stop();
+    let decided = desk.show(1);
+    assert_eq!(
+        (&decided["status"], &decided["score"]["quality"]),
+        (&json!("approved"), &json!(30))
+    );
 }
