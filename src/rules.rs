@@ -77,7 +77,7 @@ impl From<Place> for String {
 }
 
 impl From<String> for Place {
-    /// What was stored by [`Place::fmt`].
+    /// What `Display` has written.
     fn from(text: String) -> Self {
         let (file, line) = text.rsplit_once(':').unwrap_or((&text, ""));
         Self {
