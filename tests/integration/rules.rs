@@ -2136,7 +2136,7 @@ fn the_seed_explains_well_under_the_shipped_rules() {
         +15 Topic face-recognition: Face recognition is policy-sensitive
         = Score { quality: 44, heat: 22, topic: 30, total: 96 }
         Queue("ai-desk", None)
-        [Near { queue: "urgent", needs: [Need { name: "score.total", by: 19.0 }] }]"#]]
+        [Near { queue: "urgent", needs: [Need { name: "score.total", by: 19.0, beyond: None }] }]"#]]
     .assert_eq(&format!(
         "{}\n= {:?}\n{:?}\n{:?}",
         hits.join("\n"),
