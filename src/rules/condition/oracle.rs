@@ -518,6 +518,7 @@ fn nonsense_is_refused_without_harm() {
                         condition.near(facts).is_none() || found == Some(false),
                         "{source}"
                     );
+                    assert_eq!(condition.parts(&names, facts).holds, found, "{source}");
                 }),
                 Err(errors) => {
                     assert!(!errors.is_empty());

@@ -362,6 +362,92 @@ fn near_misses_say_what_is_lacking() {
     }
 }
 
+/// Each leaf is cut out of the source and compiled anew, so that what stands around it must not
+/// matter.
+#[test]
+fn a_condition_is_taken_apart_whatever_it_looks_like() {
+    let table = [
+        ("quality > 40", vec!["quality > 40"]),
+        ("((quality > 40))", vec!["quality > 40"]),
+        (
+            "(-1 < quality) && !(heat > -2.5)",
+            vec!["-1 < quality", "heat > -2.5"],
+        ),
+        (
+            "-quality > 1 || - quality < (1)",
+            vec!["-quality > 1", "- quality < (1)"],
+        ),
+        ("!!published", vec!["published"]),
+        (
+            "(quality > 1 && (heat > 2 && quality > 3)) && has(title)",
+            vec!["quality > 1", "heat > 2", "quality > 3", "has(title)"],
+        ),
+        (
+            "quality > 1 // a comment && heat > 1\n || about('AI') // more",
+            vec!["quality > 1", "about('AI')"],
+        ),
+        (
+            "title.contains(') && (') || 'a' in topics",
+            vec!["title.contains(') && (')", "'a' in topics"],
+        ),
+        (
+            "quality > (published ? 1 : 2) && (published ? quality : heat) > 3",
+            vec![
+                "quality > (published ? 1 : 2)",
+                "(published ? quality : heat) > 3",
+            ],
+        ),
+        (
+            "topics.exists(t, t == 'AI' && t != 'x') ? record['odd-key'] == 'é' : ((quality + 1) * 2) > 3",
+            vec![
+                "topics.exists(t, t == 'AI' && t != 'x')",
+                "record['odd-key'] == 'é'",
+                "((quality + 1) * 2) > 3",
+            ],
+        ),
+        (
+            "published == (quality > 1 && heat > 1)",
+            vec!["published == (quality > 1 && heat > 1)"],
+        ),
+        (
+            "domain in ['a', 'b'] && domain in(trusted)",
+            vec!["domain in ['a', 'b']", "domain in(trusted)"],
+        ),
+        (
+            "size('日本') > 1 && '日本' in topics",
+            vec!["size('日本') > 1", "'日本' in topics"],
+        ),
+        ("true && false", vec!["true", "false"]),
+    ];
+    let story = Story::new();
+    let (facts, mut fields, lists) = (story.facts(), Schema::seed(), lists());
+    fields.insert("odd-key", Type::Text);
+    let names = Names {
+        fields: &fields,
+        lists: &lists,
+        score: true,
+    };
+    for (source, expected) in table {
+        let condition = compile(source);
+        let parts = on_large_stack(|| condition.parts(&names, &facts)).unwrap();
+        let whole = condition.holds(&facts, &mut Trace::default());
+        assert_eq!(parts.holds, whole, "{source}");
+        let mut leaves = Vec::new();
+        let mut open = vec![&parts];
+        while let Some(part) = open.pop() {
+            open.extend(part.parts.iter().rev());
+            if part.parts.is_empty() {
+                assert!(
+                    part.holds.is_some() || !part.missing.is_empty(),
+                    "{source}: {part:?}"
+                );
+                leaves.push(part.condition.as_str());
+            }
+        }
+        assert_eq!(leaves, expected, "{source}");
+    }
+}
+
 /// A condition's errors as a reader would see them: the spans underlined, then the messages.
 fn show(source: &str) -> String {
     let mut shown = String::new();
