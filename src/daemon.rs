@@ -164,14 +164,20 @@ pub async fn run(
         }
     });
 
-    let force = in_force.clone();
+    let (force, stopped) = (in_force.clone(), stop.clone());
     loops.spawn(
         every("re-assess", 30)
             .woken_by(&reloaded)
             .run(open.clone(), move || {
-                let force = force.clone();
+                let (force, stopped) = (force.clone(), stopped.clone());
                 Job::new(move |store, now| {
-                    intake::reassess(store, &force.get(), now)?;
+                    let rules = force.get();
+                    // Rules that changed again meanwhile are for the next tick, which follows at once.
+                    let ends = || {
+                        stopped.goes_on("re-assess");
+                        stopped.is_asked() || force.get().hash != rules.hash
+                    };
+                    intake::reassess(store, &rules, now, &ends)?;
                     Ok(())
                 })
             }),

@@ -16,11 +16,12 @@ use crate::record::location::Location;
 use crate::record::source::Source;
 use crate::record::{Broken, Hash, Record};
 use crate::rules::RuleSet;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tx};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// A file must be missing this long, and from two passes, before its record counts as gone.
 pub const GRACE: SignedDuration = SignedDuration::from_secs(60);
@@ -124,7 +125,7 @@ pub fn scan(
         looked.unsettled.extend(found.unsettled);
     }
     if !(control.stop)() {
-        assess_again(store, rules, now, &mut tally)?;
+        assess_again(store, rules, now, control.stop, &mut tally)?;
         withdraw_removed(store, rules, now)?;
         pass_time(store, now)?;
     }
@@ -177,12 +178,23 @@ pub fn look_at(
     Pass::new(settling, &mut Tally::default()).look_at(store, paths)
 }
 
-/// Assesses again what was assessed by other rules, or what age has changed.
+/// Assesses again what was assessed by other rules, or what age has changed: first what waits.
+///
+/// What is to be done is told by the hash of the rules in each assessment, so that it may be ended
+/// at any moment, by `stop` or by a kill, and is taken up where it was.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn reassess(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<(), StoreError> {
-    assess_again(store, rules, now, &mut Tally::default())?;
+pub fn reassess(
+    store: &mut Store,
+    rules: &RuleSet,
+    now: Timestamp,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), StoreError> {
+    assess_again(store, rules, now, stop, &mut Tally::default())?;
+    if stop() {
+        return Ok(());
+    }
     withdraw_removed(store, rules, now)
 }
 
@@ -243,35 +255,64 @@ pub fn pass_time(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
     })
 }
 
+/// Records that are assessed again in one transaction, if the time suffices.
+const BATCH: usize = 200;
+/// How long one transaction may hold the writer.
+const HOLDS: Duration = Duration::from_millis(20);
+/// How long it is left to others then: they ask for it every few milliseconds, and would else wait
+/// for all batches, since none of them knows that somebody waits.
+const LEAVES: Duration = Duration::from_millis(10);
+
 fn assess_again(
     store: &mut Store,
     rules: &RuleSet,
     now: Timestamp,
+    stop: &dyn Fn() -> bool,
     tally: &mut Tally,
 ) -> Result<(), StoreError> {
-    let mut after = 0;
-    loop {
-        let batch = store.read(|tx| tx.stale_assessments(rules.hash, now, after, 200))?;
-        let Some(last) = batch.last() else {
-            return Ok(());
-        };
-        after = *last;
-        store.write(|tx| {
-            for id in batch {
-                let Some(known) = tx.record(id)? else {
-                    continue;
-                };
-                let Some(source) = rules.source(&known.source) else {
-                    continue;
-                };
-                let (fields, _) = tx.contents(id)?;
-                if (Settling { rules, source, now }).score_again(tx, &known, &fields)? {
-                    tally.rescored.insert(id);
-                }
+    for waiting in [true, false] {
+        let mut after = 0;
+        while !stop() {
+            let stale = (rules.hash, now);
+            let batch = store.read(|tx| tx.stale_assessments(stale, waiting, after, BATCH))?;
+            if batch.is_empty() {
+                break;
             }
-            Ok::<_, StoreError>(())
-        })?;
+            let (last, rescored) = store.write(|tx| assess_batch(tx, rules, now, &batch))?;
+            tally.rescored.extend(rescored);
+            after = last;
+            std::thread::sleep(LEAVES);
+        }
     }
+    Ok(())
+}
+
+/// As many of these records as the time suffices for: the last of them, and which score otherwise.
+fn assess_batch(
+    tx: &Tx<'_>,
+    rules: &RuleSet,
+    now: Timestamp,
+    batch: &[i64],
+) -> Result<(i64, Vec<i64>), StoreError> {
+    let began = Instant::now();
+    let (mut last, mut rescored) = (0, Vec::new());
+    for id in batch {
+        last = *id;
+        let Some(known) = tx.record(*id)? else {
+            continue;
+        };
+        let Some(source) = rules.source(&known.source) else {
+            continue;
+        };
+        let (fields, _) = tx.contents(*id)?;
+        if (Settling { rules, source, now }).score_again(tx, &known, &fields)? {
+            rescored.push(*id);
+        }
+        if began.elapsed() >= HOLDS {
+            break;
+        }
+    }
+    Ok((last, rescored))
 }
 
 /// Withdraws the open items of sources that the rules no longer name.

@@ -1,5 +1,11 @@
 //! Reads for every face: what waits, one item whole, and whether all is well.
 
+mod again;
+mod trial;
+
+pub use again::{Again, ShadowHit};
+pub use trial::{Rescoring, ShadowLine};
+
 use crate::item::Status;
 use crate::record::Hash;
 use crate::record::file::Folder;
@@ -98,6 +104,9 @@ pub struct ItemPage {
     pub body: String,
     /// Why it scores so.
     pub hits: Vec<Hit>,
+    /// What else the rules say of it.
+    #[serde(flatten)]
+    pub again: Again,
     /// What happened to it.
     pub events: Vec<EventLine>,
     /// What was decided.
@@ -199,18 +208,25 @@ pub fn waiting(
     Ok(lines)
 }
 
-/// One item whole, if there is one of that number.
+/// One item whole, if there is one of that number, explained by the rules in force.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn item(store: &mut Store, id: i64, now: Timestamp) -> Result<Option<ItemPage>, StoreError> {
+pub fn item(
+    store: &mut Store,
+    rules: Option<&RuleSet>,
+    id: i64,
+    now: Timestamp,
+) -> Result<Option<ItemPage>, StoreError> {
     store.read(|tx| {
         let Some(listed) = tx.listed(id)? else {
             return Ok(None);
         };
         let record = listed.item.record;
         let (mut fields, body) = tx.contents(record)?;
+        let mut again = Again::default();
         if let Some(known) = tx.record(record)? {
+            again = again::look(tx, rules, (&known, &fields), &listed.item, now)?;
             fields.set("published", Value::Bool(known.published));
         }
         Ok(Some(ItemPage {
@@ -218,6 +234,7 @@ pub fn item(store: &mut Store, id: i64, now: Timestamp) -> Result<Option<ItemPag
                 .assessment(record)?
                 .map(|assessed| assessed.hits)
                 .unwrap_or_default(),
+            again,
             events: tx.events(id)?.into_iter().map(EventLine::from).collect(),
             decisions: tx
                 .decisions(id)?
@@ -246,6 +263,8 @@ pub struct StatusPage {
     pub mail: MailLine,
     /// The rule set.
     pub rules: RulesLine,
+    /// What rules and queues in shadow mode would have done.
+    pub shadow: Vec<ShadowLine>,
     /// What needs someone's attention.
     pub problems: Vec<String>,
     /// The last run of each kind of work.
@@ -351,6 +370,8 @@ pub struct RulesLine {
     pub reviewers: usize,
     /// Warnings of `check`.
     pub warnings: usize,
+    /// How far the records are scored by it, unless they all are.
+    pub rescoring: Option<Rescoring>,
 }
 
 /// The last run of a kind of work.
@@ -460,7 +481,9 @@ pub fn status(
                 rules: rules.map_or(0, |rules| rules.rules.len()),
                 reviewers: rules.map_or(0, |rules| rules.reviewers.len()),
                 warnings: rules.map_or(0, |rules| rules.warnings.len()),
+                rescoring: rules.map(|rules| trial::rescoring(tx, rules)).transpose()?.flatten(),
             },
+            shadow: rules.map(|rules| trial::shadow(tx, rules)).transpose()?.unwrap_or_default(),
             problems,
             runs: runs.collect(),
         };

@@ -10,11 +10,13 @@ pub mod condition;
 mod decode;
 pub mod diagnostic;
 mod load;
+mod near;
 mod plan;
 pub mod reads;
 pub mod score;
 mod topics;
 pub mod types;
+pub mod why;
 pub mod words;
 
 use crate::record::Hash;

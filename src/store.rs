@@ -11,6 +11,7 @@ pub mod lock;
 pub mod mails;
 pub mod records;
 pub mod service;
+pub mod shadow;
 pub mod write_backs;
 
 use crate::record::Hash;
@@ -21,9 +22,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
+    include_str!("store/migrations/0003_shadow.sql"),
 ];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write
@@ -357,4 +359,41 @@ pub enum StoreError {
     /// SQLite failed.
     #[error("the database failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database of version 1, as the first copydesk made it, which says that it is of another.
+    fn first(file: &Path, version: i64) {
+        let connection = Connection::open(file).unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection
+            .execute_batch("CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT")
+            .unwrap();
+        let sql = "INSERT INTO schema_version (version) VALUES (?1)";
+        connection.execute(sql, [version]).unwrap();
+    }
+
+    #[test]
+    fn a_database_of_version_1_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("copydesk.db");
+        first(&file, 1);
+        let mut store = Store::open(&file).unwrap();
+        assert_eq!(store.version().unwrap(), Some(3));
+        assert_eq!(store.read(|tx| tx.shadow_counts()).unwrap(), []);
+        drop(store);
+        Store::open(&file).unwrap();
+    }
+
+    #[test]
+    fn a_migration_that_is_not_known_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("copydesk.db");
+        first(&file, 900);
+        let error = Store::open(&file).unwrap_err().to_string();
+        assert!(error.contains("of version 900"), "{error}");
+    }
 }

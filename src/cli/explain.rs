@@ -1,14 +1,17 @@
 //! `copydesk explain`: why a file scores as it does, and where it would wait.
 
+mod one;
+
+use self::one::One;
 use super::screen::{FAINT, STRONG, styled};
 use super::{Desk, Exit, Usage};
 use crate::record::location::Location;
 use crate::record::source::Source;
 use crate::record::{FILE_BYTES, Record, shown};
-use crate::rules::assess::{Assessment, Hit, Occasion, Route, Subject};
-use crate::rules::condition::Need;
+use crate::rules::RuleSet;
+use crate::rules::assess::{Assessment, Hit, Near, NotEvaluated, Occasion, Route, Subject};
 use crate::rules::score::{Axis, Score};
-use crate::rules::{RuleSet, assess};
+use jiff::Timestamp;
 use serde_json::json;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -18,26 +21,45 @@ pub(super) struct Args {
     /// The files to explain
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Say only what this rule does, and why
+    /// Say what this rule does, with each part of its condition and the value found
     #[arg(long, value_name = "ID")]
     rule: Option<String>,
+    /// Say likewise what this queue does
+    #[arg(long, value_name = "NAME", conflicts_with = "rule")]
+    queue: Option<String>,
     /// Read the files as this source does
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
 }
 
+/// A file, read and assessed.
+struct Explained<'r> {
+    rules: &'r RuleSet,
+    source: &'r str,
+    location: Location,
+    record: Record,
+    assessment: Assessment,
+    now: Timestamp,
+}
+
+impl Explained<'_> {
+    fn subject(&self) -> Subject<'_> {
+        subject(&self.record, self.source, self.now)
+    }
+}
+
+fn subject<'a>(record: &'a Record, source: &'a str, now: Timestamp) -> Subject<'a> {
+    Subject {
+        fields: &record.fields,
+        published: record.published,
+        first_seen: now,
+        source,
+    }
+}
+
 pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     let rules = desk.rules()?;
-    if let Some(id) = &args.rule
-        && !rules.rules.iter().any(|rule| *rule.id == **id)
-    {
-        let known: Vec<&str> = rules.rules.iter().map(|rule| &*rule.id).collect();
-        return Err(Usage(format!(
-            "there is no rule `{id}`; the rules are: {}",
-            known.join(", ")
-        ))
-        .into());
-    }
+    let one = One::find(&rules, args.rule.as_deref(), args.queue.as_deref())?;
     let mut exit = Exit::Done;
     for file in &args.files {
         let (source, location) = place(&rules, file, args.source.as_deref())?;
@@ -52,45 +74,20 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
                 continue;
             }
         };
-        let subject = Subject {
-            fields: &record.fields,
-            published: record.published,
-            first_seen: desk.now,
-            source: &source.name,
+        let (source, now) = (source.name.as_str(), desk.now);
+        let assessment = rules.explain(&subject(&record, source, now), Occasion::FIRST, now);
+        let explained = Explained {
+            rules: &rules,
+            source,
+            location,
+            record,
+            assessment,
+            now,
         };
-        let assessment = rules.explain(&subject, Occasion::FIRST, desk.now);
-        match (&args.rule, desk.screen.is_json()) {
-            (None, true) => desk.screen.json(&as_json(&location, &assessment))?,
-            (None, false) => print(desk, &record, &location, &assessment)?,
-            (Some(id), is_json) => {
-                let Some(rule) = rules.rules.iter().find(|rule| *rule.id == **id) else {
-                    continue;
-                };
-                let missing = assess::missing_of(&rules, rule, &subject, desk.now);
-                let hit = assessment
-                    .hits
-                    .iter()
-                    .chain(&assessment.shadow)
-                    .find(|hit| *hit.rule == **id);
-                if is_json {
-                    desk.screen.json(&json!({"location": location.as_str(), "rule": id, "hit": hit, "missing": missing}))?;
-                } else {
-                    let said = match (hit, missing.as_slice()) {
-                        (Some(hit), _) => {
-                            format!("hits: {:+} {}, {}", hit.points, axis(hit.axis), hit.why)
-                        }
-                        (None, []) => "does not hit".to_owned(),
-                        (None, missing) => {
-                            format!("is not evaluated: the record has no {}", missing.join(", "))
-                        }
-                    };
-                    desk.screen.line(format!(
-                        "{}: {id} {said} ({})",
-                        shown::line(location.as_str(), 120),
-                        rule.place
-                    ))?;
-                }
-            }
+        match &one {
+            Some(one) => one::tell(desk, &rules, one, &explained)?,
+            None if desk.screen.is_json() => desk.screen.json(&as_json(&explained))?,
+            None => print(desk, &explained)?,
         }
     }
     Ok(exit)
@@ -158,9 +155,10 @@ fn read(file: &Path, location: &str, source: &Source) -> Result<Record, String> 
     Record::read(&bytes, location, source).map_err(|broken| broken.to_string())
 }
 
-fn as_json(location: &Location, assessment: &Assessment) -> serde_json::Value {
+fn as_json(explained: &Explained<'_>) -> serde_json::Value {
+    let assessment = &explained.assessment;
     json!({
-        "location": location.as_str(),
+        "location": explained.location.as_str(),
         "score": assessment.score,
         "hits": assessment.hits,
         "queue": assessment.route.queue(),
@@ -171,12 +169,13 @@ fn as_json(location: &Location, assessment: &Assessment) -> serde_json::Value {
     })
 }
 
-fn print(
-    desk: &mut Desk<'_>,
-    record: &Record,
-    location: &Location,
-    assessment: &Assessment,
-) -> anyhow::Result<()> {
+fn print(desk: &mut Desk<'_>, explained: &Explained<'_>) -> anyhow::Result<()> {
+    let Explained {
+        record,
+        location,
+        assessment,
+        ..
+    } = explained;
     let path = shown::line(location.as_str(), 120);
     let title = record
         .title()
@@ -208,30 +207,55 @@ fn print(
     };
     desk.screen
         .line(format!("  queue          {queue} ({flag})"))?;
-    for near in &assessment.near {
-        let needs: Vec<String> = near.needs.iter().map(need).collect();
-        desk.screen.line(format!(
-            "  near miss      {}: {}",
-            needs.join(", "),
-            near.queue
-        ))?;
-    }
+    print_near(desk, &assessment.near)?;
     for hit in &assessment.shadow {
-        desk.screen.line(format!(
-            "  in shadow      {}: {:+} {}",
-            hit.rule,
-            hit.points,
-            shown::line(&hit.why, 80)
-        ))?;
+        print_shadow(desk, &hit.rule, hit.points, &hit.why)?;
     }
-    for not in &assessment.not_evaluated {
+    print_not_evaluated(desk, &assessment.not_evaluated)?;
+    desk.screen.line("")?;
+    Ok(())
+}
+
+pub(super) fn print_near(desk: &mut Desk<'_>, near: &[Near]) -> anyhow::Result<()> {
+    for near in near {
+        let needs: Vec<String> = near.needs.iter().map(ToString::to_string).collect();
+        let needs = needs.join(", ");
+        desk.screen
+            .line(format!("  near miss      {needs}: {}", near.queue))?;
+    }
+    Ok(())
+}
+
+pub(super) fn print_shadow(
+    desk: &mut Desk<'_>,
+    rule: &str,
+    points: i64,
+    why: &str,
+) -> anyhow::Result<()> {
+    let why = shown::line(why, 80);
+    // A queue adds no points.
+    let points = if points == 0 {
+        String::new()
+    } else {
+        format!("{points:+} ")
+    };
+    desk.screen
+        .line(format!("  in shadow      {rule}: {points}{why}"))?;
+    Ok(())
+}
+
+pub(super) fn print_not_evaluated(
+    desk: &mut Desk<'_>,
+    not_evaluated: &[NotEvaluated],
+) -> anyhow::Result<()> {
+    for not in not_evaluated {
+        let missing: Vec<String> = not.missing.iter().map(|m| shown::line(m, 60)).collect();
         desk.screen.line(format!(
             "  not evaluated  {}: the record has no {}",
             not.rule,
-            not.missing.join(", ")
+            missing.join(", ")
         ))?;
     }
-    desk.screen.line("")?;
     Ok(())
 }
 
@@ -256,15 +280,4 @@ fn axis(axis: Axis) -> &'static str {
         Axis::Heat => "heat",
         Axis::Topic => "topic",
     }
-}
-
-/// `14 more score.total`, `2.5 less age_days`.
-fn need(need: &Need) -> String {
-    let (by, word) = if need.by < 0.0 {
-        (-need.by, "less")
-    } else {
-        (need.by, "more")
-    };
-    let by = (by * 100.0).round() / 100.0;
-    format!("{by} {word} {}", need.name)
 }

@@ -1,11 +1,12 @@
 //! `copydesk show`: one item whole.
 
 use super::screen::{ALARM, FAINT, STRONG, styled};
-use super::{Desk, Exit};
+use super::{Desk, Exit, explain};
 use crate::item::ItemRef;
 use crate::record::shown;
-use crate::report::{self, ItemPage};
+use crate::report::{self, Again, ItemPage};
 use crate::review::ReviewError;
+use crate::rules::RuleSet;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -15,18 +16,20 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
+    // Without rules that load, all but the reasons beyond the hits is told.
+    let rules = RuleSet::load(&desk.folders.rules).ok();
     let mut store = desk.store()?;
-    let page = report::item(&mut store, args.item.id, desk.now)?;
+    let page = report::item(&mut store, rules.as_ref(), args.item.id, desk.now)?;
     let page = page.ok_or(ReviewError::NoItem(args.item.id))?;
     if desk.screen.is_json() {
         desk.screen.json(&page)?;
     } else {
-        print(desk, &page)?;
+        print(desk, &page, rules.is_some())?;
     }
     Ok(Exit::Done)
 }
 
-fn print(desk: &mut Desk<'_>, page: &ItemPage) -> anyhow::Result<()> {
+fn print(desk: &mut Desk<'_>, page: &ItemPage, loaded: bool) -> anyhow::Result<()> {
     let line = &page.line;
     desk.screen
         .line(styled(STRONG, shown::line(line.name(), 100)))?;
@@ -85,6 +88,7 @@ fn print(desk: &mut Desk<'_>, page: &ItemPage) -> anyhow::Result<()> {
             styled(FAINT, format!("({}, {})", hit.rule, hit.at))
         ))?;
     }
+    print_again(desk, &page.again, loaded)?;
     desk.screen.line("\nhistory")?;
     for event in &page.events {
         let detail = event
@@ -102,6 +106,29 @@ fn print(desk: &mut Desk<'_>, page: &ItemPage) -> anyhow::Result<()> {
             styled(FAINT, detail)
         ))?;
     }
+    Ok(())
+}
+
+fn print_again(desk: &mut Desk<'_>, again: &Again, loaded: bool) -> anyhow::Result<()> {
+    let (near, not_evaluated) = (&again.near, &again.not_evaluated);
+    if near.len() + not_evaluated.len() + again.shadow.len() > 0 {
+        desk.screen.line("")?;
+    }
+    explain::print_near(desk, near)?;
+    for hit in &again.shadow {
+        let why = hit.why.as_deref().unwrap_or_default();
+        explain::print_shadow(desk, &hit.rule, hit.points, why)?;
+    }
+    explain::print_not_evaluated(desk, not_evaluated)?;
+    let unexplained = match (again.current, loaded) {
+        (true, _) => return Ok(()),
+        (false, true) => {
+            "this score is by other rules than those in force, which do not explain it"
+        }
+        (false, false) => "the rules do not load, so that they do not explain this score",
+    };
+    desk.screen
+        .line(styled(FAINT, format!("\n  {unexplained}")))?;
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! `copydesk status`: is it well?
 
-use super::screen::{ALARM, FAINT, STRONG, WELL, counted, styled};
+use super::screen::{ALARM, FAINT, STRONG, Screen, WELL, counted, grouped, styled};
 use super::{Desk, Exit};
 use crate::record::shown;
-use crate::report::{self, StatusPage};
+use crate::report::{self, Rescoring, ShadowLine, StatusPage};
 use crate::rules::{Refused, RuleSet};
 
 pub(super) fn run(desk: &mut Desk<'_>) -> anyhow::Result<Exit> {
@@ -71,6 +71,7 @@ fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
             .collect();
         screen.line(format!("  {}: {}", queue.name, counts.join(", ")))?;
     }
+    print_shadow(screen, &page.shadow)?;
     if !page.broken.is_empty() {
         screen.line(styled(
             STRONG,
@@ -114,6 +115,13 @@ fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
         counted(rules.reviewers, "reviewer"),
         styled(FAINT, format!("({hash})"))
     ))?;
+    if let Some(Rescoring { left, of }) = rules.rescoring {
+        let (left, of) = (grouped(left), grouped(of));
+        screen.line(format!(
+            "{} {left} of {of} records are still scored by the rules before",
+            styled(STRONG, "rules")
+        ))?;
+    }
     if let Some(service) = &page.service {
         let state = if service.running {
             "runs"
@@ -133,6 +141,29 @@ fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
             styled(STRONG, format!("last {}", run.kind)),
             run.at
         ))?;
+    }
+    Ok(())
+}
+
+/// What is on trial, and what it would have done.
+fn print_shadow(screen: &mut Screen, shadow: &[ShadowLine]) -> anyhow::Result<()> {
+    if !shadow.is_empty() {
+        screen.line(styled(STRONG, "\nin shadow"))?;
+    }
+    for line in shadow {
+        let records = grouped(line.records);
+        let noun = if line.records == 1 {
+            "record"
+        } else {
+            "records"
+        };
+        let effect = match (line.rule.starts_with("queue "), line.decides) {
+            (true, Some(verdict)) => format!("would take {records} {noun}, and {verdict} each"),
+            (true, None) => format!("would take {records} {noun}"),
+            (false, _) if line.points == 0 => format!("would hit {records} {noun}"),
+            (false, _) => format!("would hit {records} {noun}, {:+} points", line.points),
+        };
+        screen.line(format!("  {}: {effect}", line.rule))?;
     }
     Ok(())
 }

@@ -105,7 +105,10 @@ impl Looking {
         let added = watching.follow(&rules, store, hints.rescan)?;
         tracing::debug!(?hints, "Hints");
         let control = Control {
-            stop: &|| self.stop.is_asked(),
+            stop: &|| {
+                self.stop.goes_on("watch and scan");
+                self.stop.is_asked()
+            },
             progress: &|_, _| self.stop.goes_on("watch and scan"),
             patient: true,
         };

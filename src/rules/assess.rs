@@ -4,6 +4,7 @@ use crate::item::Verdict;
 use crate::record::value::{Map, Value};
 use crate::record::{self};
 use crate::rules::condition::{Condition, Facts, MOST_STEPS, Need, Trace};
+use crate::rules::near::near_miss;
 use crate::rules::plan::{Look, Tell};
 use crate::rules::score::{Axis, Score};
 use crate::rules::words::Folded;
@@ -213,23 +214,6 @@ impl RuleSet {
             flips_at,
         }
     }
-
-    /// Calls `work` with the facts of one record.
-    fn with_facts<T>(
-        &self,
-        subject: &Subject<'_>,
-        now: Timestamp,
-        work: impl FnOnce(&Facts<'_>) -> T,
-    ) -> T {
-        let known = Known::new(subject, now, true);
-        let mut trace = Trace::default();
-        let facts = known.facts(subject, None, None);
-        let by_keyword =
-            Look::new(&self.plan, &facts, &mut trace).keyword_topics(&facts, &mut trace);
-        let said = subject.fields.get("topics");
-        let topics = self.about.effective(&self.topics, said, &by_keyword);
-        work(&known.facts(subject, topics.as_deref(), None))
-    }
 }
 
 impl Rule {
@@ -239,26 +223,33 @@ impl Rule {
     }
 }
 
+/// What the conditions are asked about: the record, and its score once there is one.
+pub(super) fn with_facts<T>(
+    set: &RuleSet,
+    subject: &Subject<'_>,
+    score: Option<Score>,
+    now: Timestamp,
+    work: impl FnOnce(&Facts<'_>) -> T,
+) -> T {
+    let known = Known::new(subject, now, true);
+    let facts = known.facts(subject, None, None);
+    let mut trace = Trace::default();
+    let by_keyword = Look::new(&set.plan, &facts, &mut trace).keyword_topics(&facts, &mut trace);
+    let said = subject.fields.get("topics");
+    let topics = set.about.effective(&set.topics, said, &by_keyword);
+    work(&known.facts(subject, topics.as_deref(), score))
+}
+
 /// Whether a rule holds for a record.
-pub(crate) fn rule_holds(
+pub(super) fn rule_holds(
     set: &RuleSet,
     rule: &Rule,
     subject: &Subject<'_>,
     now: Timestamp,
 ) -> Option<bool> {
-    set.with_facts(subject, now, |facts| {
+    with_facts(set, subject, None, now, |facts| {
         holds(&rule.when, &rule.unless, facts, &mut Trace::default())
     })
-}
-
-/// The fields that keep a rule from being evaluated.
-pub(crate) fn missing_of(
-    set: &RuleSet,
-    rule: &Rule,
-    subject: &Subject<'_>,
-    now: Timestamp,
-) -> Vec<String> {
-    set.with_facts(subject, now, |facts| missing(rule, facts))
 }
 
 fn missing(rule: &Rule, facts: &Facts<'_>) -> Vec<String> {
@@ -278,7 +269,7 @@ pub(crate) fn routes_with(
     now: Timestamp,
 ) -> Vec<Route> {
     let unscored = unscored(set, subject.fields);
-    set.with_facts(subject, now, |facts| {
+    with_facts(set, subject, None, now, |facts| {
         let route = |score: &Score| {
             let mut tally = Tally {
                 unscored: unscored.clone(),
@@ -305,7 +296,7 @@ pub(crate) fn shadow_queues<'s>(
         unscored: unscored(set, subject.fields),
         ..Tally::default()
     };
-    set.with_facts(subject, now, |facts| {
+    with_facts(set, subject, None, now, |facts| {
         let facts = facts.with(score);
         let shadow = set.queues.iter().filter(|queue| queue.shadow);
         let judged = shadow.map(|queue| {
@@ -373,7 +364,7 @@ impl<'s> Known<'s> {
 }
 
 /// Whether all of `when` and none of `unless` hold; `None` when the first has no value.
-fn holds(
+pub(super) fn holds(
     when: &[Condition],
     unless: &[Condition],
     facts: &Facts<'_>,
@@ -567,29 +558,6 @@ impl Tally {
         });
         Route::Queue(queue.name.clone(), None)
     }
-}
-
-fn near_miss(queue: &Queue, facts: &Facts<'_>) -> Option<Near> {
-    let trace = &mut Trace::default();
-    if queue
-        .unless
-        .iter()
-        .any(|condition| condition.holds(facts, trace) == Some(true))
-    {
-        return None;
-    }
-    let mut needs = Vec::new();
-    for condition in &queue.when {
-        match condition.holds(facts, trace) {
-            Some(true) => {}
-            _ => needs.extend(condition.near(facts)?),
-        }
-    }
-    Some(Near {
-        queue: queue.name.clone(),
-        needs,
-    })
-    .filter(|near| !near.needs.is_empty())
 }
 
 /// A number as people write it; most are whole, and those are written faster.

@@ -11,6 +11,7 @@ pub(crate) mod expr;
 #[cfg(test)]
 pub(crate) mod oracle;
 mod parse;
+pub mod parts;
 mod source;
 
 use crate::record::value::{Map, Value};
@@ -19,6 +20,7 @@ use crate::rules::types::Schema;
 use crate::rules::words::Folded;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -137,6 +139,34 @@ pub struct Need {
     /// How much more is needed; negative: how much less.
     #[serde(serialize_with = "as_number")]
     pub by: f64,
+    /// Whether that much is not enough by itself: the comparison excludes its limit, and there is
+    /// no number next to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<Beyond>,
+}
+
+/// On which side of a limit a number has to be that may not be the limit itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Beyond {
+    /// Above it.
+    Above,
+    /// Below it.
+    Below,
+}
+
+impl fmt::Display for Need {
+    /// `14 more score.total`, `just over 2.5 more quality`, `a little less age_days`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let less = self.by < 0.0 || (self.by == 0.0 && self.beyond == Some(Beyond::Below));
+        let word = if less { "less" } else { "more" };
+        let by = (self.by.abs() * 100.0).round() / 100.0;
+        match self.beyond {
+            Some(_) if by == 0.0 => write!(f, "a little {word} {}", self.name),
+            Some(_) => write!(f, "just over {by} {word} {}", self.name),
+            None => write!(f, "{by} {word} {}", self.name),
+        }
+    }
 }
 
 impl Condition {
@@ -189,7 +219,8 @@ impl Condition {
     }
 
     /// What the record lacks, when the condition is false only because of comparisons with a
-    /// number; `None` when it holds, has no value, or fails for another reason.
+    /// number; `None` when it holds, has no value, or fails for another reason. Where one of
+    /// several ways would do (`||`), the one that asks for the fewest numbers.
     #[must_use]
     pub fn near(&self, facts: &Facts<'_>) -> Option<Vec<Need>> {
         eval::near(&self.expr, facts)

@@ -4,6 +4,7 @@
 //! of file names. What other sections refer to is read first.
 
 mod conditions;
+mod examples;
 mod queues;
 mod reviewers;
 mod scoring;
@@ -272,8 +273,10 @@ impl<'a> Loading<'a> {
         };
         set.about = Topics::new(&set.topics);
         set.scoring = self.scoring();
-        let examples = self.rules(&mut set);
-        set.queues = self.queues();
+        let mut examples = self.rules(&mut set);
+        let (queues, of_queues) = self.queues();
+        set.queues = queues;
+        examples.extend(of_queues);
         set.reviewers = self.reviewers(&set.queues);
         set.desk = self.desk();
         // What a faulty condition does is of no interest: it was told already.

@@ -3,15 +3,15 @@
 //! Story and phrase are folded the same way, so that case, hyphens, line breaks and the shape of an
 //! apostrophe make no difference.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 /// The title and the excerpt of one record; folded once for all phrases, when the first asks.
 #[derive(Clone, Debug)]
 pub struct Folded<'a> {
     title: Option<&'a str>,
     excerpt: Option<&'a str>,
-    plain: OnceCell<String>,
-    folded: OnceCell<String>,
+    plain: OnceLock<String>,
+    folded: OnceLock<String>,
 }
 
 impl<'a> Folded<'a> {
@@ -21,8 +21,8 @@ impl<'a> Folded<'a> {
         Self {
             title,
             excerpt,
-            plain: OnceCell::new(),
-            folded: OnceCell::new(),
+            plain: OnceLock::new(),
+            folded: OnceLock::new(),
         }
     }
 

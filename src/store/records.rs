@@ -465,25 +465,32 @@ impl Tx<'_> {
             micros(assessment.flips_at),
             hits,
         );
-        self.run(sql, values).map(drop)
+        self.run(sql, values)?;
+        self.put_shadow_hits(record, &assessment.shadow)
     }
 
     /// Records that are there and were assessed by other rules, or whose age has changed what the
-    /// rules say: at most `limit`, after the record `after`.
+    /// rules say: at most `limit`, after the record `after`; `waiting` only those with an open item.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn stale_assessments(
         &self,
-        rules: Hash,
-        now: Timestamp,
+        (rules, now): (Hash, Timestamp),
+        waiting: bool,
         after: i64,
         limit: usize,
     ) -> Result<Vec<i64>, StoreError> {
-        let sql = "SELECT r.id FROM records r JOIN assessments a ON a.record = r.id
+        let open = "SELECT i.record FROM items i JOIN records r ON r.id = i.record
+                    JOIN assessments a ON a.record = i.record
+                    WHERE i.record > ?3 AND i.status IN ('pending', 'held')
+                    AND r.gone_at IS NULL AND (a.rules <> ?1 OR a.flips_at <= ?2)
+                    ORDER BY i.record LIMIT ?4";
+        let all = "SELECT r.id FROM records r JOIN assessments a ON a.record = r.id
                    WHERE r.id > ?3 AND r.gone_at IS NULL AND (a.rules <> ?1 OR a.flips_at <= ?2)
                    ORDER BY r.id LIMIT ?4";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sql = if waiting { open } else { all };
         self.all(sql, (rules, Micros(now), after, limit), |row| row.get(0))
     }
 

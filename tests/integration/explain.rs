@@ -1,5 +1,6 @@
 //! Why this score, why this queue: sums that add up, what was missing, and what was near.
 
+use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, SCORING, assert_adds_up, assert_keys, fixtures, text};
@@ -307,6 +308,236 @@ fn one_rule_can_be_asked_about() {
     desk.run(&["explain", file, "--rule", "face-recogniton"])
         .not_done()
         .says(&["face-recognition"]);
+}
+
+/// What is printed of one rule or queue.
+fn parts(desk: &Desk, location: &str, of: &[&str], expected: &Expect) {
+    let file = desk.content(location);
+    let run = desk.run(&[&["explain", file.to_str().unwrap()], of].concat());
+    assert!(run.code == 0 && run.stderr.is_empty(), "{run:?}");
+    expected.assert_eq(&run.stdout);
+}
+
+/// Rules of every shape, on one story.
+fn shapes() -> Desk {
+    let desk = Desk::new();
+    desk.rules(
+        "more.yaml",
+        r#"rules:
+  - id: mixed
+    axis: heat
+    when:
+      - quality > 50 || members > 50 || (domain in trusted && !published)
+      - related.exists(r, r.quality > 5)
+      - 'age_days < 3 ? has(images) : size(related) > 1'
+      - '!(about("Portals") || size(topics) > 9)'
+    unless: [published, '"AI" in topics && title.contains("cameras")']
+    points: 3
+    why: It is mixed
+  - {id: excepted, axis: heat, when: heat >= 10, unless: heat < 20, points: 4, why: Warm}
+  - {id: typed, axis: heat, when: 'levels.all(l, l == "high") && record["odd-key"] == "x"', points: 4, why: Typed}
+  - {id: tried, axis: quality, when: heat < 20, points: 4, why: Cold, mode: shadow}
+"#,
+    );
+    desk.story("a.md")
+        .title("City stops \u{1b}[31mface-recognition cameras")
+        .quality(44)
+        .topics(&["AI", "Traffic"])
+        .line("related: [{title: One, quality: 3}, {title: Two}]")
+        .line("levels: low")
+        .published(false)
+        .write();
+    desk
+}
+
+#[test]
+fn a_rule_that_missed_says_which_part_failed_and_what_the_value_was() {
+    let desk = shapes();
+    parts(
+        &desk,
+        "a.md",
+        &["--rule", "mixed"],
+        &expect![[r#"
+        a.md: mixed does not hit (rules/more.yaml:2)
+          when all of this holds
+            ? any of
+              ✗ quality > 50                    quality is 44
+              ? members > 50                    missing: members
+              ✗ all of
+                ✗ domain in trusted             domain is "daily.example.org"
+                ✓ !published                    published is false
+            ? related.exists(r, r.quality > 5)  related[0].quality is 3, missing: related[1].quality
+            ✗ if the first holds, the second, else the third
+              ✓ age_days < 3                    age_days is 0.88
+              ✗ has(images)
+              ✓ size(related) > 1               size(related) is 2
+            ✓ not
+              ✗ any of
+                ✗ about("Portals")              topics is ["AI","Traffic"]
+                ✗ size(topics) > 9              size(topics) is 2
+          unless any of this holds
+            ✗ published                         published is false
+            ✓ all of
+              ✓ "AI" in topics                  topics is ["AI","Traffic"]
+              ✓ title.contains("cameras")       title is "City stops ␛[31mface-recognition cameras"
+    "#]],
+    );
+    parts(
+        &desk,
+        "a.md",
+        &["--rule", "excepted"],
+        &expect![[r#"
+        a.md: excepted does not hit: an exception holds (rules/more.yaml:12)
+          when all of this holds
+            ✓ heat >= 10  heat is 10
+          unless any of this holds
+            ✓ heat < 20   heat is 10
+    "#]],
+    );
+    parts(
+        &desk,
+        "a.md",
+        &["--rule", "typed"],
+        &expect![[r#"
+        a.md: typed is not evaluated: the record has no levels, record["odd-key"] (rules/more.yaml:13)
+          when all of this holds
+            ? levels.all(l, l == "high")  levels is "low", which is of another type and counts as missing
+            ? record["odd-key"] == "x"    missing: record["odd-key"]
+    "#]],
+    );
+    parts(
+        &desk,
+        "a.md",
+        &["--rule", "tried"],
+        &expect![[r#"
+        a.md: tried would hit, and is in shadow: +4 quality, Cold (rules/more.yaml:14)
+          when all of this holds
+            ✓ heat < 20  heat is 10
+    "#]],
+    );
+    parts(
+        &desk,
+        "a.md",
+        &["--rule", "face-recognition"],
+        &expect![[r#"
+            a.md: face-recognition does not hit (rules/scoring.yaml:11)
+              when all of this holds
+                ✗ mentions("face recognition", "facial recognition")  title is "City stops ␛[31mface-recognition cameras", excerpt is "What there is to know about a."
+              unless any of this holds
+                ✗ domain in trusted  domain is "daily.example.org"
+        "#]],
+    );
+}
+
+#[test]
+fn a_queue_says_why_it_does_not_take_a_story() {
+    let desk = shapes();
+    desk.rules(
+        "z.yaml",
+        "queues:
+  - {name: audit, takes: published}
+  - {name: tried, takes: all, mode: shadow}
+  - {name: auto, when: quality > 1, decide: approve}
+",
+    );
+    parts(
+        &desk,
+        "a.md",
+        &["--queue", "urgent"],
+        &expect![[r#"
+        a.md: urgent does not take it; ai-desk takes it (rules/queues.yaml:2)
+          when all of this holds
+            ✗ score.total >= 95  score.total is 54
+    "#]],
+    );
+    parts(
+        &desk,
+        "a.md",
+        &["--queue", "ai-desk"],
+        &expect![[r#"
+        a.md: ai-desk takes it (rules/queues.yaml:3)
+          when all of this holds
+            ✓ about("AI")  topics is ["AI","Traffic"]
+    "#]],
+    );
+    parts(
+        &desk,
+        "a.md",
+        &["--queue", "general"],
+        &expect![[r#"
+        a.md: general holds, but ai-desk takes it first (rules/queues.yaml:4)
+          it has no condition, so that it always holds
+    "#]],
+    );
+    parts(
+        &desk,
+        "a.md",
+        &["--queue", "audit"],
+        &expect![[r#"
+        a.md: audit looks only at what reads as published, and this reads as unpublished; ai-desk takes it (rules/z.yaml:2)
+          it has no condition, so that it always holds
+    "#]],
+    );
+    parts(
+        &desk,
+        "a.md",
+        &["--queue", "auto"],
+        &expect![[r#"
+        a.md: auto holds, but ai-desk takes it first (rules/z.yaml:4)
+          when all of this holds
+            ✓ quality > 1  quality is 44
+    "#]],
+    );
+    let file = desk.content("a.md");
+    let file = file.to_str().unwrap();
+    desk.run(&["explain", file, "--queue", "genral"])
+        .used_wrongly()
+        .says(&["genral", "general"]);
+    desk.run(&["explain", file, "--queue", "general", "--rule", "mixed"])
+        .used_wrongly();
+}
+
+#[test]
+fn the_parts_are_told_as_a_tree() {
+    let desk = shapes();
+    let file = desk.content("a.md");
+    let file = file.to_str().unwrap();
+    let told = desk.json(&["explain", file, "--rule", "mixed"]);
+    assert_eq!(
+        (
+            &told["location"],
+            &told["rule"],
+            &told["hit"],
+            &told["missing"]
+        ),
+        (&json!("a.md"), &json!("mixed"), &Value::Null, &json!([]))
+    );
+    assert_eq!(told["at"], "rules/more.yaml:2");
+    assert_eq!(
+        told["when"][0]["parts"][2],
+        json!({
+            "condition": "domain in trusted && !published", "holds": false, "found": {}, "missing": [],
+            "parts": [
+                {"condition": "domain in trusted", "holds": false, "found": {"domain": "daily.example.org"}, "missing": [], "parts": []},
+                {"condition": "!published", "holds": true, "found": {}, "missing": [], "parts": [
+                    {"condition": "published", "holds": false, "found": {"published": false}, "missing": [], "parts": []},
+                ]},
+            ],
+        })
+    );
+    assert_eq!(told["when"][0]["parts"][1]["missing"], json!(["members"]));
+    assert_eq!(told["unless"].as_array().unwrap().len(), 2);
+    let told = desk.json(&["explain", file, "--rule", "tried"]);
+    assert_eq!(
+        (&told["shadow"], &told["hit"]["points"]),
+        (&json!(true), &json!(4))
+    );
+    let told = desk.json(&["explain", file, "--queue", "urgent"]);
+    assert_eq!(
+        (&told["queue"], &told["takes"], &told["taken_by"]),
+        (&json!("urgent"), &json!(false), &json!("ai-desk"))
+    );
+    assert_eq!(told["when"][0]["found"], json!({"score.total": 54}));
 }
 
 #[test]

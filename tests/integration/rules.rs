@@ -1261,40 +1261,169 @@ fn examples_run_on_every_load() {
     refused(
         &[("a.yaml", SOURCE), ("b.yaml", &rule)],
         &expect![[r#"
-        error[example]: the rule `one` misses this example, which it should hit
-         --> rules/b.yaml:8:14
-          |
-        8 |       hits: [{title: Police}, {title: A, quality: 3}, Police]
-          |              ^^^^^^^^^^^^^^^
-          |
-          = help: the example has no quality
+            error[example]: the rule `one` misses this example, which it should hit
+             --> rules/b.yaml:8:14
+              |
+            8 |       hits: [{title: Police}, {title: A, quality: 3}, Police]
+              |              ^^^^^^^^^^^^^^^
+              |
+              = help: when all of this holds
+                        ? quality > 70  missing: quality
 
-        error[example]: the rule `one` misses this example, which it should hit
-         --> rules/b.yaml:8:31
-          |
-        8 |       hits: [{title: Police}, {title: A, quality: 3}, Police]
-          |                               ^^^^^^^^^^^^^^^^^^^^^^
-          |
-          = help: change the condition or the example
+            error[example]: the rule `one` misses this example, which it should hit
+             --> rules/b.yaml:8:31
+              |
+            8 |       hits: [{title: Police}, {title: A, quality: 3}, Police]
+              |                               ^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = help: when all of this holds
+                        ✗ quality > 70  quality is 3
 
-        error[wrong-type]: an example must be a mapping, not `Police`
-         --> rules/b.yaml:8:55
-          |
-        8 |       hits: [{title: Police}, {title: A, quality: 3}, Police]
-          |                                                       ^^^^^^
+            error[wrong-type]: an example must be a mapping, not `Police`
+             --> rules/b.yaml:8:55
+              |
+            8 |       hits: [{title: Police}, {title: A, quality: 3}, Police]
+              |                                                       ^^^^^^
 
-        error[example]: the rule `one` hits this example, which it should miss
-         --> rules/b.yaml:9:16
-          |
-        9 |       misses: [{title: B, quality: 90}]
-          |                ^^^^^^^^^^^^^^^^^^^^^^^
-          |
-          = help: change the condition or the example
-    "#]],
+            error[example]: the rule `one` hits this example, which it should miss
+             --> rules/b.yaml:9:16
+              |
+            9 |       misses: [{title: B, quality: 90}]
+              |                ^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = help: when all of this holds
+                        ✓ quality > 70  quality is 90
+        "#]],
     );
     let good = when("when: quality > 70 && age_days > 2")
         + "    examples:\n      hits: [{quality: 71, age_days: 3}]\n      misses: [{quality: 71, age_hours: 47}, {quality: 71}]\n";
     assert!(load(&[("a.yaml", SOURCE), ("b.yaml", &good)]).is_ok());
+}
+
+/// A queue's example goes through the whole set: what it scores, and the queues before.
+#[test]
+fn examples_of_queues_are_routed_by_the_whole_set() {
+    let rules = "score: {quality: {field: quality}}
+lists: {trusted: [example.org]}
+rules:
+  - {id: vendor, axis: quality, when: domain in trusted, points: 20, why: From the vendor}
+queues:
+  - name: urgent
+    when: [score.total >= 90, '!(age_days > 7 || domain == \"example.net\")']
+    examples:
+      hits: [{quality: 70, provider: {domain: example.org}}, {quality: 70}, {quality: 95, age_days: 8}]
+      misses: [{quality: 89}, {quality: 90, published: true}, {quality: 91}]
+  - name: shy
+    when: quality > 60
+    mode: shadow
+    examples: {hits: [{quality: 61}], misses: [{quality: 95}, {quality: 62}]}
+  - name: general
+    examples:
+      hits:
+        - title: Long
+          quality: 95
+          provider: {domain: example.com}
+        - {quality: 61}
+      misses: [{quality: 95}, {title: Short}, {published: true}]
+  - {name: last, examples: {hits: [{published: true}, A]}}
+";
+    refused(
+        &[("a.yaml", SOURCE), ("b.yaml", rules)],
+        &expect![[r#"
+            error[example]: the queue `urgent` does not take this example, which it should
+             --> rules/b.yaml:9:62
+              |
+            9 |       hits: [{quality: 70, provider: {domain: example.org}}, {quality: 70}, {quality: 95, age_days: 8}]
+              |                                                              ^^^^^^^^^^^^^
+              |
+              = help: `general` takes it
+                      when all of this holds
+                        ✗ score.total >= 90            score.total is 70
+                        ? not
+                          ? any of
+                            ✗ age_days > 7             age_days is 0
+                            ? domain == "example.net"  missing: provider.domain
+
+            error[example]: the queue `urgent` does not take this example, which it should
+             --> rules/b.yaml:9:77
+              |
+            9 |       hits: [{quality: 70, provider: {domain: example.org}}, {quality: 70}, {quality: 95, age_days: 8}]
+              |                                                                             ^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+              = help: `general` takes it
+                      when all of this holds
+                        ✓ score.total >= 90            score.total is 95
+                        ✗ not
+                          ✓ any of
+                            ✓ age_days > 7             age_days is 8
+                            ? domain == "example.net"  missing: provider.domain
+
+            error[example]: the queue `shy` takes this example, which it should miss
+              --> rules/b.yaml:14:48
+               |
+            14 |     examples: {hits: [{quality: 61}], misses: [{quality: 95}, {quality: 62}]}
+               |                                                ^^^^^^^^^^^^^
+               |
+               = help: when all of this holds
+                         ✓ quality > 60  quality is 95
+
+            error[example]: the queue `shy` takes this example, which it should miss
+              --> rules/b.yaml:14:63
+               |
+            14 |     examples: {hits: [{quality: 61}], misses: [{quality: 95}, {quality: 62}]}
+               |                                                               ^^^^^^^^^^^^^
+               |
+               = help: when all of this holds
+                         ✓ quality > 60  quality is 62
+
+            error[example]: the queue `general` does not take this example, which it should
+              --> rules/b.yaml:18:11
+               |
+            18 |         - title: Long
+               |           ^^^^^^^^^^^
+               |
+               = help: the record is {"title":"Long","quality":95,"provider":{"domain":"example.com"}}
+                       `urgent` takes it
+
+            error[example]: the queue `general` takes this example, which it should miss
+              --> rules/b.yaml:22:16
+               |
+            22 |       misses: [{quality: 95}, {title: Short}, {published: true}]
+               |                ^^^^^^^^^^^^^
+               |
+               = help: change the condition or the example
+
+            error[example]: the queue `general` takes this example, which it should miss
+              --> rules/b.yaml:22:31
+               |
+            22 |       misses: [{quality: 95}, {title: Short}, {published: true}]
+               |                               ^^^^^^^^^^^^^^
+               |
+               = help: change the condition or the example
+
+            warning[unreachable-queue]: nothing reaches the queue `last`: `general` before it takes all
+              --> rules/b.yaml:23:5
+               |
+            23 |   - {name: last, examples: {hits: [{published: true}, A]}}
+               |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               |
+               = help: give `general` a `when`, or move it to the end
+
+            error[example]: the queue `last` does not take this example, which it should
+              --> rules/b.yaml:23:36
+               |
+            23 |   - {name: last, examples: {hits: [{published: true}, A]}}
+               |                                    ^^^^^^^^^^^^^^^^^
+               |
+               = help: it reads as published, and this queue does not look at such
+
+            error[wrong-type]: an example must be a mapping, not `A`
+              --> rules/b.yaml:23:55
+               |
+            23 |   - {name: last, examples: {hits: [{published: true}, A]}}
+               |                                                       ^
+        "#]],
+    );
 }
 
 #[test]
@@ -1468,20 +1597,20 @@ queues:
         ("quality: 80\nheat: 60\ntopics: [AWS AI]", "hot"),
         (
             "quality: 70\nheat: 50\ntopics: [AI]",
-            "nowhere [hot: 5 score.total] [good: 5 score.heat]",
+            "nowhere [hot: 5 score.total] [good: 5 score.heat] [either: 130 quality]",
         ),
         (
             "quality: 50\nheat: 50\ntitle: New Rekognition",
-            "general [hot: 25 score.total] [good: 11 score.quality, 5 score.heat]",
+            "general [hot: 25 score.total] [good: 11 score.quality, 5 score.heat] [either: 150 quality]",
         ),
         // Not numbers alone.
         (
             "quality: 50\nheat: 50\ntopics: [Cloud]",
-            "nowhere [good: 11 score.quality, 5 score.heat]",
+            "nowhere [good: 11 score.quality, 5 score.heat] [either: 150 quality]",
         ),
         (
             "quality: 80\nheat: 60\nprovider: {domain: www.Example.org}\ntopics: []\ntitle: T",
-            "general",
+            "general [either: 120 quality]",
         ),
         // One side is true, so that the missing one does not matter.
         ("quality: 201", "either [good: 30 score.heat]"),
@@ -2007,7 +2136,7 @@ fn the_seed_explains_well_under_the_shipped_rules() {
         +15 Topic face-recognition: Face recognition is policy-sensitive
         = Score { quality: 44, heat: 22, topic: 30, total: 96 }
         Queue("ai-desk", None)
-        [Near { queue: "urgent", needs: [Need { name: "score.total", by: 19.0 }] }]"#]]
+        [Near { queue: "urgent", needs: [Need { name: "score.total", by: 19.0, beyond: None }] }]"#]]
     .assert_eq(&format!(
         "{}\n= {:?}\n{:?}\n{:?}",
         hits.join("\n"),

@@ -117,7 +117,7 @@ impl Known {
         let mut ids: BTreeSet<i64> = self.items.keys().copied().collect();
         ids.extend(open.iter().map(|open| open.item.id));
         for id in ids {
-            if let Some(page) = report::item(store, id, now)? {
+            if let Some(page) = report::item(store, Some(rules), id, now)? {
                 items.insert(id, Item::of(&page));
             }
         }

@@ -3,13 +3,19 @@
 //! `None` is "no value" everywhere. Nothing is copied out of the record except by `+` on text and
 //! `lowerAscii()`.
 
+mod found;
+mod near;
+
 use super::expr::{
     Arithmetic, Comparison, Each, Expr, Kind, Part, Path, Root, Step, Threshold, Unit,
 };
-use super::{Facts, Need, Trace};
+use super::{Facts, Trace};
 use crate::record::value::{Map, Value};
 use crate::rules::types::Type;
 use std::borrow::Cow;
+
+pub(super) use found::found;
+pub(super) use near::near;
 
 const MOST_MISSING: usize = 32;
 
@@ -38,50 +44,6 @@ pub(crate) fn text_at<'f>(path: &Path, facts: &Facts<'f>) -> Option<&'f str> {
         .iter()
         .try_fold(root, |found, step| found.step(step))?
         .as_text()
-}
-
-/// What the thresholds lack that alone keep the conjunction from holding.
-pub(super) fn near(expr: &Expr, facts: &Facts<'_>) -> Option<Vec<Need>> {
-    let parts = match expr {
-        Expr::All(parts) => parts.as_slice(),
-        other => std::slice::from_ref(other),
-    };
-    let mut trace = Trace::default();
-    let mut evaluation = Evaluation::new(facts, &mut trace);
-    let mut needs = Vec::new();
-    for part in parts {
-        if evaluation.test(part)? {
-            continue;
-        }
-        match part {
-            Expr::Threshold(threshold) if threshold.comparison.is_ordering() => {
-                let value = evaluation.number(&threshold.side)?;
-                let by = target(threshold) - value;
-                needs.push(Need {
-                    name: threshold.name.clone(),
-                    by,
-                });
-            }
-            _ => return None,
-        }
-    }
-    (!needs.is_empty()).then_some(needs)
-}
-
-/// The value at which a threshold holds. Points are whole; of other numbers there is none next to
-/// the limit, so that it stands for a strict comparison too.
-fn target(threshold: &Threshold) -> f64 {
-    let limit = threshold.limit;
-    if !matches!(threshold.side, Expr::Score(_)) {
-        return limit;
-    }
-    match threshold.comparison {
-        Comparison::Greater => limit.floor() + 1.0,
-        Comparison::Less => limit.ceil() - 1.0,
-        Comparison::AtLeast => limit.ceil(),
-        Comparison::AtMost => limit.floor(),
-        Comparison::Equal | Comparison::NotEqual => limit,
-    }
 }
 
 /// What stands at a place in the record.

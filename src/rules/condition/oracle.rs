@@ -4,6 +4,7 @@
 //! interpreter is lax or differs on purpose: integer arithmetic, infinities, wrong types (they are
 //! taken out of its records), `has()` below a missing field, names of CEL types.
 
+use super::parts::Part;
 use super::{Condition, Facts, Names, Trace, on_large_stack};
 use crate::record::value::{Map, Value};
 use crate::rules::score::Score;
@@ -428,6 +429,51 @@ fn evaluation_agrees_with_the_interpreter() {
     assert!(counts.iter().all(|count| *count > 1_000), "{counts:?}");
 }
 
+/// Taking a condition apart must not change what it says.
+#[test]
+fn the_parts_make_up_the_whole() {
+    let (fields, lists) = (Schema::seed(), lists());
+    let names = Names {
+        fields: &fields,
+        lists: &lists,
+        score: true,
+    };
+    let counts = on_large_stack(|| {
+        let counts = Cell::new([0_u32; 3]);
+        run(600, &(conditions(), records()), |((ours, _), record)| {
+            let condition = Condition::compile(&ours, &names).unwrap();
+            with_facts(&record, |facts| {
+                let whole = condition.holds(facts, &mut Trace::default());
+                let parts = condition.parts(&names, facts);
+                assert_eq!(parts.holds, whole, "{ours}\n{record:?}\n{parts:#?}");
+                let mut leaves = Vec::new();
+                leaves_of(&parts, &mut leaves);
+                for leaf in &leaves {
+                    assert!(
+                        leaf.holds.is_some() || !leaf.missing.is_empty(),
+                        "{ours}: {leaf:#?}"
+                    );
+                }
+                let mut sum = counts.get();
+                sum[whole.map_or(2, usize::from)] += u32::from(leaves.len() > 1);
+                counts.set(sum);
+            });
+        });
+        counts.get()
+    })
+    .unwrap();
+    assert!(counts.iter().all(|count| *count > 60), "{counts:?}");
+}
+
+fn leaves_of<'p>(part: &'p Part, leaves: &mut Vec<&'p Part>) {
+    if part.parts.is_empty() {
+        leaves.push(part);
+    }
+    for part in &part.parts {
+        leaves_of(part, leaves);
+    }
+}
+
 /// Words of conditions in no order, and conditions with a part cut out or put in.
 fn nonsense() -> impl Strategy<Value = String> {
     let words = proptest::sample::select(vec![
@@ -471,6 +517,7 @@ fn nonsense_is_refused_without_harm() {
                         condition.near(facts).is_none() || found == Some(false),
                         "{source}"
                     );
+                    assert_eq!(condition.parts(&names, facts).holds, found, "{source}");
                 }),
                 Err(errors) => {
                     assert!(!errors.is_empty());

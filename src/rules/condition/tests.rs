@@ -307,40 +307,145 @@ fn ages_tell_when_they_flip() {
 
 #[test]
 fn near_misses_say_what_is_lacking() {
-    let need = |name: &str, by| Need {
-        name: name.to_owned(),
-        by,
-    };
     let table = [
-        ("score.total >= 95", Some(vec![need("score.total", 14.0)])),
-        ("score.total > 95", Some(vec![need("score.total", 15.0)])),
-        ("score.total > 95.5", Some(vec![need("score.total", 15.0)])),
-        ("score.total < 81", Some(vec![need("score.total", -1.0)])),
-        ("95 <= score.total", Some(vec![need("score.total", 14.0)])),
-        ("quality > 50", Some(vec![need("quality", 6.0)])),
+        ("score.total >= 95", "14 more score.total"),
+        ("score.total > 95", "15 more score.total"),
+        ("score.total > 95.5", "15 more score.total"),
+        ("score.total < 81", "1 less score.total"),
+        ("95 <= score.total", "14 more score.total"),
+        ("quality > 50", "just over 6 more quality"),
+        ("quality > 44", "a little more quality"),
+        ("quality < 44", "a little less quality"),
+        ("quality < 40", "just over 4 less quality"),
         (
             "(quality + 2) * 2 > 100 && about('AI')",
-            Some(vec![need("(quality + 2) * 2", 8.0)]),
+            "just over 8 more (quality + 2) * 2",
         ),
         (
             "score.heat >= 20 && about('AI') && age_days > 7",
-            Some(vec![need("score.heat", 9.0), need("age_days", 5.0)]),
+            "9 more score.heat, just over 5 more age_days",
         ),
-        ("size(topics) > 3", Some(vec![need("size(topics)", 1.0)])),
-        ("score.total >= 80", None),
-        ("score.total == 95", None),
-        ("score.total >= 95 && about('None')", None),
-        ("score.total >= 95 && heat > 1", None),
-        ("heat > 1", None),
-        ("!(score.total < 95)", None),
-        ("score.total >= 95 || quality > 90", None),
+        ("size(topics) > 3", "just over 1 more size(topics)"),
+        ("!(score.total < 95)", "14 more score.total"),
+        ("!(score.total <= 95)", "15 more score.total"),
+        ("!(quality < 50)", "6 more quality"),
+        ("!(quality >= 44)", "a little less quality"),
+        ("!!(quality >= 50)", "6 more quality"),
+        (
+            "!(quality < 50 || score.total < 95)",
+            "6 more quality, 14 more score.total",
+        ),
+        ("!(quality < 50 && score.total > 1)", "6 more quality"),
+        ("score.total >= 95 || about('None')", ""),
+        (
+            "score.total >= 95 && quality >= 50 || score.heat >= 12",
+            "1 more score.heat",
+        ),
+        (
+            "about('AI') ? quality >= 50 : score.total >= 95",
+            "6 more quality",
+        ),
+        ("score.total >= 80", ""),
+        ("score.total == 95", ""),
+        ("!(score.total != 95)", ""),
+        ("score.total >= 95 && about('None')", ""),
+        ("score.total >= 95 && !about('AI')", ""),
+        ("score.total >= 95 && heat > 1", ""),
+        ("heat > 1", ""),
+        ("!(heat > 1)", ""),
     ];
     for (source, expected) in table {
-        assert_eq!(
-            compile(source).near(&Story::new().facts()),
-            expected,
-            "{source}"
-        );
+        let needs = compile(source)
+            .near(&Story::new().facts())
+            .unwrap_or_default();
+        let needs: Vec<String> = needs.iter().map(ToString::to_string).collect();
+        assert_eq!(needs.join(", "), expected, "{source}");
+    }
+}
+
+/// Each leaf is cut out of the source and compiled anew, so that what stands around it must not
+/// matter.
+#[test]
+fn a_condition_is_taken_apart_whatever_it_looks_like() {
+    let table = [
+        ("quality > 40", vec!["quality > 40"]),
+        ("((quality > 40))", vec!["quality > 40"]),
+        (
+            "(-1 < quality) && !(heat > -2.5)",
+            vec!["-1 < quality", "heat > -2.5"],
+        ),
+        (
+            "-quality > 1 || - quality < (1)",
+            vec!["-quality > 1", "- quality < (1)"],
+        ),
+        ("!!published", vec!["published"]),
+        (
+            "(quality > 1 && (heat > 2 && quality > 3)) && has(title)",
+            vec!["quality > 1", "heat > 2", "quality > 3", "has(title)"],
+        ),
+        (
+            "quality > 1 // a comment && heat > 1\n || about('AI') // more",
+            vec!["quality > 1", "about('AI')"],
+        ),
+        (
+            "title.contains(') && (') || 'a' in topics",
+            vec!["title.contains(') && (')", "'a' in topics"],
+        ),
+        (
+            "quality > (published ? 1 : 2) && (published ? quality : heat) > 3",
+            vec![
+                "quality > (published ? 1 : 2)",
+                "(published ? quality : heat) > 3",
+            ],
+        ),
+        (
+            "topics.exists(t, t == 'AI' && t != 'x') ? record['odd-key'] == 'é' : ((quality + 1) * 2) > 3",
+            vec![
+                "topics.exists(t, t == 'AI' && t != 'x')",
+                "record['odd-key'] == 'é'",
+                "((quality + 1) * 2) > 3",
+            ],
+        ),
+        (
+            "published == (quality > 1 && heat > 1)",
+            vec!["published == (quality > 1 && heat > 1)"],
+        ),
+        (
+            "domain in ['a', 'b'] && domain in(trusted)",
+            vec!["domain in ['a', 'b']", "domain in(trusted)"],
+        ),
+        (
+            "size('日本') > 1 && '日本' in topics",
+            vec!["size('日本') > 1", "'日本' in topics"],
+        ),
+        ("true && false", vec!["true", "false"]),
+    ];
+    let story = Story::new();
+    let (facts, mut fields, lists) = (story.facts(), Schema::seed(), lists());
+    fields.insert("odd-key", Type::Text);
+    let names = Names {
+        fields: &fields,
+        lists: &lists,
+        score: true,
+    };
+    for (source, expected) in table {
+        let condition = compile(source);
+        let parts = on_large_stack(|| condition.parts(&names, &facts)).unwrap();
+        let whole = condition.holds(&facts, &mut Trace::default());
+        assert_eq!(parts.holds, whole, "{source}");
+        let mut leaves = Vec::new();
+        let mut open = vec![&parts];
+        while let Some(part) = open.pop() {
+            open.extend(part.parts.iter().rev());
+            if part.parts.is_empty() {
+                assert!(
+                    part.holds.is_some() || !part.missing.is_empty(),
+                    "{source}: {part:?}"
+                );
+                leaves.push(part.condition.as_str());
+            }
+        }
+        assert_eq!(leaves, expected, "{source}");
     }
 }
 

@@ -1,19 +1,25 @@
 //! `queues:` where a record waits, and when it is late.
 
 use super::Loading;
+use super::examples::{Example, Of};
 use super::scoring::shadow;
 use crate::item::Verdict;
-use crate::record::yaml::Node;
 use crate::rules::decode::{Fields, File};
 use crate::rules::{Order, Queue, Takes};
 
-impl Loading<'_> {
-    pub(super) fn queues(&self) -> Vec<Queue> {
+impl<'a> Loading<'a> {
+    /// The queues, and their examples.
+    pub(super) fn queues(&self) -> (Vec<Queue>, Vec<Example<'a>>) {
         let mut queues: Vec<Queue> = Vec::new();
+        let mut examples = Vec::new();
         for (file, node) in self.entries("queues") {
-            let Some(queue) = self.queue(file, node) else {
+            let mut fields = file.fields(node, "a queue");
+            let of = Of::Queue(queues.len());
+            let of_this = self.examples(file, &mut fields, of);
+            let Some(queue) = self.queue(file, fields) else {
                 continue;
             };
+            examples.extend(of_this);
             // A condition that did not compile would read as none.
             if let Some(first) = queues.iter().find(|first| first.takes_all_of(&queue))
                 && !self.is_faulty()
@@ -27,11 +33,10 @@ impl Loading<'_> {
             }
             queues.push(queue);
         }
-        queues
+        (queues, examples)
     }
 
-    fn queue(&self, file: &File<'_>, node: &Node) -> Option<Queue> {
-        let mut fields = file.fields(node, "a queue");
+    fn queue(&self, file: &File<'_>, mut fields: Fields<'_, '_>) -> Option<Queue> {
         let name = fields
             .need("name", "name: general")
             .and_then(|n| Some((file.text(n, "`name`")?, n)));

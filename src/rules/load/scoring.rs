@@ -1,29 +1,19 @@
 //! `score:`, `topics:` and `rules:` what a record is worth.
 
 use super::Loading;
-use crate::record::value::Value;
+use super::examples::{Example, Of};
 use crate::record::yaml::Node;
-use crate::rules::assess::{self, Subject};
 use crate::rules::decode::{File, near};
 use crate::rules::score::Axis;
 use crate::rules::types::Type;
 use crate::rules::words::Phrase;
 use crate::rules::{Own, Rule, RuleSet, Scoring, Topic, topics};
-use jiff::{SignedDuration, Timestamp};
 
 const AXES: [(&str, Axis); 3] = [
     ("quality", Axis::Quality),
     ("heat", Axis::Heat),
     ("topic", Axis::Topic),
 ];
-
-/// An example of a rule, which runs when the whole set is loaded.
-pub(super) struct Example<'a> {
-    file: &'a File<'a>,
-    node: &'a Node,
-    rule: usize,
-    hits: bool,
-}
 
 impl<'a> Loading<'a> {
     pub(super) fn scoring(&self) -> Scoring {
@@ -193,23 +183,8 @@ impl<'a> Loading<'a> {
                 .get("source")
                 .and_then(|n| Some((file.text(n, "`source`")?, n)));
             let shadow = shadow(file, fields.get("mode"));
-            if let Some(node) = fields.get("examples") {
-                let mut kinds = file.fields(node, "`examples`");
-                for (key, hits) in [("hits", true), ("misses", false)] {
-                    let nodes = kinds
-                        .get(key)
-                        .map(|n| file.list(n, key))
-                        .unwrap_or_default();
-                    let rule = set.rules.len();
-                    examples.extend(nodes.iter().map(|node| Example {
-                        file,
-                        node,
-                        rule,
-                        hits,
-                    }));
-                }
-                kinds.finish();
-            }
+            let of = Of::Rule(set.rules.len());
+            examples.extend(self.examples(file, &mut fields, of));
             fields.finish();
             if let Some((source, node)) = &source
                 && set.source(source).is_none()
@@ -268,66 +243,4 @@ fn phrase(file: &File<'_>, word: &str, node: &Node) -> Option<Phrase> {
         );
     }
     phrase
-}
-
-impl Example<'_> {
-    /// Runs the rule on the example: a hit must hold, a miss may not.
-    ///
-    /// An example is a record with only the fields that matter, and may give `age_days` or
-    /// `age_hours` in place of a date, since it has no today.
-    pub(super) fn run(self, set: &RuleSet) {
-        let Some(rule) = set.rules.get(self.rule) else {
-            return;
-        };
-        if self.node.as_map().is_none() {
-            self.file.map(self.node, "an example");
-            return;
-        }
-        let mut fields = self.node.to_map();
-        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365 * 60);
-        let mut age = |key: &str, unit: f64| {
-            let hours = fields.remove(key).as_ref().and_then(Value::as_number)? * unit;
-            fields.remove("publishedDateTime");
-            SignedDuration::try_from_secs_f64(hours * 3600.0).ok()
-        };
-        let age = age("age_days", 24.0)
-            .or_else(|| age("age_hours", 1.0))
-            .unwrap_or_default();
-        let published = fields
-            .remove("published")
-            .as_ref()
-            .and_then(Value::as_bool)
-            .unwrap_or(false);
-        let subject = Subject {
-            fields: &fields,
-            published,
-            first_seen: now - age,
-            source: rule.source.as_deref().unwrap_or_default(),
-        };
-        let held = assess::rule_holds(set, rule, &subject, now);
-        if held == Some(true) && !self.hits {
-            let message = format!(
-                "the rule `{}` hits this example, which it should miss",
-                rule.id
-            );
-            self.file.error(
-                "example",
-                &self.node.span,
-                message,
-                Some("change the condition or the example".into()),
-            );
-        } else if held != Some(true) && self.hits {
-            let missing = assess::missing_of(set, rule, &subject, now);
-            let help = match missing.as_slice() {
-                [] => "change the condition or the example".to_owned(),
-                missing => format!("the example has no {}", missing.join(", ")),
-            };
-            let message = format!(
-                "the rule `{}` misses this example, which it should hit",
-                rule.id
-            );
-            self.file
-                .error("example", &self.node.span, message, Some(help));
-        }
-    }
 }
