@@ -317,7 +317,8 @@ fn a_database_from_before_the_flag_learns_it_at_the_next_pass() {
     let desk = three();
     desk.scan();
     let database = rusqlite::Connection::open(desk.path("state/copydesk.db")).unwrap();
-    let old = "ALTER TABLE records DROP COLUMN flag; DELETE FROM schema_version WHERE version > 1;";
+    let old = "ALTER TABLE records DROP COLUMN flag; DROP TABLE shadow_hits;
+               DELETE FROM schema_version WHERE version > 1;";
     database.execute_batch(old).unwrap();
     drop(database);
     desk.rules("queues.yaml", DECIDING);
