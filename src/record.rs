@@ -169,7 +169,7 @@ pub fn text<'f>(fields: &'f Map, key: &str) -> Option<&'f str> {
     fields
         .get(key)
         .and_then(Value::as_text)
-        .filter(|text| !text.trim().is_empty())
+        .filter(|text| !text.chars().all(char::is_whitespace))
 }
 
 /// The provider's name, if the record has one.

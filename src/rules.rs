@@ -122,6 +122,8 @@ pub struct Own {
     pub field: String,
     /// Points for each unit of the field.
     pub weight: f64,
+    /// The weight as its hits show it: ` × 0.5`.
+    pub times: String,
     /// Where it is written.
     pub place: Place,
 }

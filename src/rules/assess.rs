@@ -12,7 +12,7 @@ use crate::rules::{Order, Own, Place, Queue, Rule, RuleSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::Write;
 use std::sync::Arc;
 
 /// The record as the rules look at it.
@@ -165,7 +165,7 @@ impl RuleSet {
         let facts = known.facts(subject, topics.as_deref(), None);
 
         let mut tally = Tally {
-            hits: Vec::with_capacity(16),
+            hits: Vec::with_capacity(12),
             ..Tally::default()
         };
         for own in &self.scoring.own {
@@ -413,7 +413,7 @@ impl Tally {
             rule: own.label.clone(),
             axis: own.axis,
             points,
-            why: format!("{} {} × {}", own.field, Plain(value), Plain(own.weight)).into(),
+            why: own.why(value).into(),
             at: own.place.clone(),
         });
     }
@@ -560,16 +560,21 @@ impl Tally {
     }
 }
 
-/// A number as people write it; most are whole, and those are written faster.
-struct Plain(f64);
-
-impl fmt::Display for Plain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Own {
+    /// `heat 44 × 0.5`. Most numbers are whole, and those are written faster.
+    fn why(&self, value: f64) -> String {
+        let mut why = String::with_capacity(32);
+        why.push_str(&self.field);
+        why.push(' ');
         #[allow(clippy::cast_possible_truncation)]
-        match self.0 {
-            whole if whole.fract() == 0.0 && whole.abs() <= 1e15 => (whole as i64).fmt(f),
-            broken => broken.fmt(f),
-        }
+        let whole = (value.fract() == 0.0).then_some(value as i64);
+        // Writing into text cannot fail.
+        let _ = match whole {
+            Some(whole) => write!(why, "{whole}"),
+            None => write!(why, "{value}"),
+        };
+        why.push_str(&self.times);
+        why
     }
 }
 

@@ -49,6 +49,7 @@ impl<'a> Loading<'a> {
                             label: format!("score.{}", key.text).into(),
                             field,
                             weight,
+                            times: format!(" × {weight}"),
                             place,
                         });
                     }

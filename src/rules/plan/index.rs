@@ -1,7 +1,7 @@
 //! What is looked for in a record, and which rules it triggers.
 
 use super::bands::{Bands, Interval, Lists};
-use super::trigger::{self, Key};
+use super::trigger::{self, Guess, Key};
 use super::{Atom, AtomId, EXCERPT, Plan, TITLE, TextId, Where};
 use crate::rules::condition::expr::Part;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
@@ -200,6 +200,7 @@ impl Index {
     }
 
     fn trigger(&mut self, plan: &mut Plan) {
+        let guess = Guess::new(plan);
         let (mut by_atom, mut by_lack) = (Vec::new(), Vec::new());
         let mut bands: Vec<Vec<(Interval, Triggered)>> =
             plan.numbers.iter().map(|_| vec![]).collect();
@@ -208,7 +209,7 @@ impl Index {
                 break;
             };
             let id = u32::try_from(rule).unwrap_or(u32::MAX);
-            let Some(trigger) = trigger::of(plan, program.when) else {
+            let Some(trigger) = trigger::of(plan, &guess, program.when) else {
                 self.always.push(id);
                 continue;
             };

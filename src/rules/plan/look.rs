@@ -15,13 +15,7 @@ pub(crate) struct Look<'p, 'f> {
     texts: Vec<Text<'f>>,
     /// By place in [`Plan::numbers`], as far as they were asked for; `NaN` is missing.
     numbers: Vec<f64>,
-    numbers_asked: Bits,
-    /// By atom, whether it holds.
-    found: Bits,
-    /// By atom, whether that was asked.
-    asked: Bits,
-    /// By atom, whether it has no value.
-    valueless: Bits,
+    sets: Sets,
     /// The atoms that were found in texts.
     atoms: Vec<AtomId>,
 }
@@ -53,10 +47,7 @@ impl<'p, 'f> Look<'p, 'f> {
             plan,
             texts: texts.collect(),
             numbers: vec![f64::NAN; plan.numbers.len()],
-            numbers_asked: Bits::new(plan.numbers.len()),
-            found: Bits::new(plan.atoms.len()),
-            asked: Bits::new(plan.atoms.len()),
-            valueless: Bits::new(plan.atoms.len()),
+            sets: Sets::new(plan),
             atoms: Vec::new(),
         };
         if let Some(index) = &plan.index {
@@ -114,14 +105,14 @@ impl<'p, 'f> Look<'p, 'f> {
             }
             return;
         };
-        let mut triggered = self.look_up(index, facts, trace);
-        let mut lacking = None;
+        self.look_up(index, facts, trace);
         if what == Tell::Valueless {
-            let found = lacking.insert(self.find_lacking(index, facts));
-            triggered.add(found);
+            self.find_lacking(index, facts);
         }
-        for rule in triggered.iter() {
-            let is_whole = lacking.as_ref().is_some_and(|lacking| lacking.has(rule));
+        let mut next = self.sets.next(Set::Triggered, 0);
+        while let Some(rule) = next {
+            next = self.sets.next(Set::Triggered, rule + 1);
+            let is_whole = self.sets.has(Set::Lacking, rule);
             let held = self.rule(rule, !is_whole, facts, trace);
             if trace.is_exhausted() {
                 return;
@@ -197,7 +188,9 @@ impl<'p, 'f> Look<'p, 'f> {
             }
         }
         for atom in perhaps {
-            if self.asked.set(atom as usize) && self.ask(atom, facts, trace) == Some(true) {
+            if self.sets.add(Set::Asked, atom as usize)
+                && self.ask(atom, facts, trace) == Some(true)
+            {
                 self.find(atom);
             }
         }
@@ -239,7 +232,7 @@ impl<'p, 'f> Look<'p, 'f> {
     }
 
     /// Looks up whole texts, topics and numbers, and says which rules that triggers.
-    fn look_up(&mut self, index: &Index, facts: &Facts<'f>, trace: &mut Trace) -> Bits {
+    fn look_up(&mut self, index: &Index, facts: &Facts<'f>, trace: &mut Trace) {
         let mut whole: Vec<AtomId> = Vec::new();
         for (text, table) in self.texts.iter_mut().zip(&index.texts) {
             let Some(plain) = text.plain else { continue };
@@ -269,7 +262,6 @@ impl<'p, 'f> Look<'p, 'f> {
         for number in &index.guards {
             self.number(*number, facts, trace);
         }
-        let mut triggered = Bits::new(self.plan.programs.len());
         let by_atom = self
             .atoms
             .iter()
@@ -280,18 +272,16 @@ impl<'p, 'f> Look<'p, 'f> {
         let by_number = bands.flat_map(|(bands, number)| bands.at(*number));
         for trigger in by_atom.chain(by_number) {
             if trigger.passes(&self.numbers) {
-                triggered.set(trigger.rule as usize);
+                self.sets.add(Set::Triggered, trigger.rule as usize);
             }
         }
         for rule in &index.always {
-            triggered.set(*rule as usize);
+            self.sets.add(Set::Triggered, *rule as usize);
         }
-        triggered
     }
 
     /// Finds the rules whose trigger has no value.
-    fn find_lacking(&self, index: &Index, facts: &Facts<'f>) -> Bits {
-        let mut lacking = Bits::new(self.plan.programs.len());
+    fn find_lacking(&mut self, index: &Index, facts: &Facts<'f>) {
         let texts = self.texts.iter().enumerate();
         let texts = texts.filter(|(_, text)| text.plain.is_none());
         let numbers = index.guards.iter().map(|number| *number as usize);
@@ -303,14 +293,14 @@ impl<'p, 'f> Look<'p, 'f> {
             .chain(facts.folded.is_none().then_some(Lack::Story));
         for lack in lacks {
             for rule in index.lacking.get(self.plan.lack(lack)) {
-                lacking.set(*rule as usize);
+                self.sets.add(Set::Lacking, *rule as usize);
+                self.sets.add(Set::Triggered, *rule as usize);
             }
         }
-        lacking
     }
 
     fn find(&mut self, atom: AtomId) {
-        if self.found.set(atom as usize) {
+        if self.sets.add(Set::Found, atom as usize) {
             self.atoms.push(atom);
         }
     }
@@ -361,11 +351,11 @@ impl<'p, 'f> Look<'p, 'f> {
     /// What an atom is; asked once.
     fn atom(&mut self, id: AtomId, facts: &Facts<'f>, trace: &mut Trace) -> Option<bool> {
         let at = id as usize;
-        if self.found.has(at) {
+        if self.sets.has(Set::Found, at) {
             return Some(true);
         }
-        if !self.asked.set(at) {
-            return (!self.valueless.has(at)).then_some(false);
+        if !self.sets.add(Set::Asked, at) {
+            return (!self.sets.has(Set::Valueless, at)).then_some(false);
         }
         let value = match &self.plan.index {
             Some(index) => self.not_found(index, id, facts, trace),
@@ -373,11 +363,11 @@ impl<'p, 'f> Look<'p, 'f> {
         };
         match value {
             Some(true) => {
-                self.found.set(at);
+                self.sets.add(Set::Found, at);
             }
             Some(false) => {}
             None => {
-                self.valueless.set(at);
+                self.sets.add(Set::Valueless, at);
             }
         }
         value
@@ -452,7 +442,7 @@ impl<'p, 'f> Look<'p, 'f> {
 
     fn number(&mut self, at: u32, facts: &Facts<'f>, trace: &mut Trace) -> Option<f64> {
         let place = at as usize;
-        if self.numbers_asked.set(place) {
+        if self.sets.add(Set::NumbersAsked, place) {
             let number = eval::number(self.plan.numbers.get(place)?, facts, trace);
             *self.numbers.get_mut(place)? = number.unwrap_or(f64::NAN);
         }
@@ -532,23 +522,52 @@ impl Story {
     }
 }
 
-/// A set of small numbers.
-struct Bits(Vec<u64>);
+/// The sets that are kept for a record.
+#[derive(Clone, Copy)]
+enum Set {
+    /// Of atoms: those that hold.
+    Found,
+    /// Of atoms: those that were asked.
+    Asked,
+    /// Of atoms: those that were asked and have no value.
+    Valueless,
+    /// Of rules: those to be looked at.
+    Triggered,
+    /// Of rules: those whose trigger may have no value.
+    Lacking,
+    /// Of numbers: those that were asked.
+    NumbersAsked,
+}
 
-impl Bits {
-    fn new(count: usize) -> Self {
-        Self(vec![0; count.div_ceil(64)])
+/// Sets of small numbers, a bit for each, side by side in memory.
+struct Sets {
+    words: Vec<u64>,
+    /// Where each set starts, and where the last ends.
+    starts: [usize; 7],
+}
+
+impl Sets {
+    fn new(plan: &Plan) -> Self {
+        let (atoms, rules) = (plan.atoms.len(), plan.programs.len());
+        let counts = [atoms, atoms, atoms, rules, rules, plan.numbers.len()];
+        let mut starts = [0; 7];
+        for (at, count) in counts.into_iter().enumerate() {
+            starts[at + 1] = starts[at] + count.div_ceil(64);
+        }
+        Self {
+            words: vec![0; starts[6]],
+            starts,
+        }
     }
 
-    fn has(&self, at: usize) -> bool {
-        self.0
-            .get(at / 64)
-            .is_some_and(|word| word & (1 << (at % 64)) != 0)
+    fn has(&self, set: Set, at: usize) -> bool {
+        let word = self.words.get(self.starts[set as usize] + at / 64);
+        word.is_some_and(|word| word & (1 << (at % 64)) != 0)
     }
 
     /// Adds a number; whether it was not there yet.
-    fn set(&mut self, at: usize) -> bool {
-        let Some(word) = self.0.get_mut(at / 64) else {
+    fn add(&mut self, set: Set, at: usize) -> bool {
+        let Some(word) = self.words.get_mut(self.starts[set as usize] + at / 64) else {
             return false;
         };
         let bit = 1 << (at % 64);
@@ -557,23 +576,16 @@ impl Bits {
         new
     }
 
-    fn add(&mut self, others: &Self) {
-        for (word, other) in self.0.iter_mut().zip(&others.0) {
-            *word |= other;
+    /// The first number of a set from one on.
+    fn next(&self, set: Set, from: usize) -> Option<usize> {
+        let (start, end) = (self.starts[set as usize], self.starts[set as usize + 1]);
+        let words = self.words.get(start..end)?;
+        let mut at = from / 64;
+        let mut word = words.get(at)? & (u64::MAX << (from % 64));
+        while word == 0 {
+            at += 1;
+            word = *words.get(at)?;
         }
-    }
-
-    /// Its numbers, in order.
-    fn iter(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().flat_map(|(at, word)| {
-            let mut left = *word;
-            std::iter::from_fn(move || {
-                let bit = left.trailing_zeros() as usize;
-                (left != 0).then(|| {
-                    left &= left - 1;
-                    at * 64 + bit
-                })
-            })
-        })
+        Some(at * 64 + word.trailing_zeros() as usize)
     }
 }

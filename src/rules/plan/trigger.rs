@@ -17,7 +17,7 @@ pub(super) enum Key {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys {
     pub(super) keys: Vec<Key>,
-    /// How often one is found, as a guess: only the order counts.
+    /// How often one is found in 10,000 records, as a guess: only the order counts.
     cost: u32,
     /// Whether the node holds as soon as one is found.
     enough: bool,
@@ -41,13 +41,83 @@ struct Part {
     band: Option<(u32, Interval)>,
 }
 
+/// Guesses how often something is found.
+pub(super) struct Guess {
+    /// The constants that each number is compared with, in order. Where they lie close, records
+    /// are told apart, so that a band with many of them is taken to hold many records.
+    limits: Vec<Vec<f64>>,
+}
+
+/// With fewer constants than this nothing is known of a number.
+const TOO_FEW: usize = 8;
+
+impl Guess {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let mut limits: Vec<Vec<f64>> = plan.numbers.iter().map(|_| Vec::new()).collect();
+        for atom in &plan.atoms {
+            if let Atom::Number { number, limit, .. } = atom {
+                limits
+                    .get_mut(*number as usize)
+                    .into_iter()
+                    .for_each(|all| all.push(*limit));
+            }
+        }
+        limits
+            .iter_mut()
+            .for_each(|limits| limits.sort_by(f64::total_cmp));
+        Self { limits }
+    }
+
+    fn band(&self, number: u32, interval: Interval) -> u32 {
+        let (from, to) = interval.closed();
+        let limits = self
+            .limits
+            .get(number as usize)
+            .map_or(&[][..], Vec::as_slice);
+        let below = |end: f64| limits.partition_point(|limit| *limit <= end);
+        let inside = below(to).saturating_sub(below(from)) + 1;
+        let all = limits.len() + 1;
+        match interval.is_bounded() {
+            _ if interval.from == interval.to => 100,
+            bounded if all < TOO_FEW => {
+                if bounded {
+                    3_000
+                } else {
+                    5_000
+                }
+            }
+            _ => u32::try_from(10_000 * inside / all).unwrap_or(10_000),
+        }
+    }
+
+    fn atom(atom: &Atom) -> Option<u32> {
+        let part = |bytes: usize| match bytes {
+            0..3 => 2_000,
+            3 => 200,
+            4 => 60,
+            _ => 30,
+        };
+        match atom {
+            Atom::OneOf { any, .. } => u32::try_from(any.len()).ok()?.checked_mul(5),
+            Atom::Topic(_) => Some(150),
+            Atom::Part { finder, .. } => Some(part(finder.needle().len())),
+            Atom::Words(phrase) => Some(part(phrase.as_str().len())),
+            Atom::Pattern { regex, .. } => {
+                let literals = super::index::literals(regex)?;
+                Some(literals.iter().map(|literal| part(literal.len())).sum())
+            }
+            Atom::Number { .. } | Atom::Other(_) => None,
+        }
+    }
+}
+
 /// The trigger of a rule; `None` when it may hold whatever is found.
-pub(super) fn of(plan: &Plan, when: NodeId) -> Option<Trigger> {
+pub(super) fn of(plan: &Plan, guess: &Guess, when: NodeId) -> Option<Trigger> {
     let nodes = match plan.nodes.get(when as usize)? {
         Node::All(range) => plan.parts_of(range),
         _ => std::slice::from_ref(&when),
     };
-    let mut parts = parts(plan, nodes);
+    let mut parts = parts(plan, guess, nodes);
     let by_cost = |part: &&Part| part.keys.as_ref().map_or(u32::MAX, |keys| keys.cost);
     let best = parts
         .iter()
@@ -72,7 +142,7 @@ pub(super) fn of(plan: &Plan, when: NodeId) -> Option<Trigger> {
 }
 
 /// What must all hold; comparisons of one number are one interval.
-fn parts(plan: &Plan, nodes: &[NodeId]) -> Vec<Part> {
+fn parts(plan: &Plan, guess: &Guess, nodes: &[NodeId]) -> Vec<Part> {
     let mut bands: BTreeMap<u32, (Interval, Vec<NodeId>)> = BTreeMap::new();
     let mut parts = Vec::new();
     for node in nodes {
@@ -84,14 +154,14 @@ fn parts(plan: &Plan, nodes: &[NodeId]) -> Vec<Part> {
             }
             None => parts.push(Part {
                 nodes: vec![*node],
-                keys: needed(plan, *node, true),
+                keys: needed(plan, guess, *node, true),
                 band: None,
             }),
         }
     }
     let bands = bands.into_iter().map(|(number, (interval, nodes))| Part {
         nodes,
-        keys: Some(Keys::band(number, interval)),
+        keys: Some(guess.keys(number, interval)),
         band: Some((number, interval)),
     });
     parts.extend(bands);
@@ -99,27 +169,27 @@ fn parts(plan: &Plan, nodes: &[NodeId]) -> Vec<Part> {
 }
 
 /// What is needed for a node to be `wanted`.
-fn needed(plan: &Plan, node: NodeId, wanted: bool) -> Option<Keys> {
+fn needed(plan: &Plan, guess: &Guess, node: NodeId, wanted: bool) -> Option<Keys> {
     match plan.nodes.get(node as usize)? {
         Node::Constant(yes) => (*yes != wanted).then(|| Keys {
             enough: true,
             ..Keys::default()
         }),
-        Node::Not(inner) => needed(plan, *inner, !wanted),
-        Node::All(range) if wanted => all(plan, plan.parts_of(range), wanted),
-        Node::Any(range) if !wanted => all(plan, plan.parts_of(range), wanted),
-        Node::All(range) | Node::Any(range) => any(plan, plan.parts_of(range), wanted),
+        Node::Not(inner) => needed(plan, guess, *inner, !wanted),
+        Node::All(range) if wanted => all(plan, guess, plan.parts_of(range), wanted),
+        Node::Any(range) if !wanted => all(plan, guess, plan.parts_of(range), wanted),
+        Node::All(range) | Node::Any(range) => any(plan, guess, plan.parts_of(range), wanted),
         // Which branch counts is not known before; such a rule is always looked at.
         Node::If(_) => None,
         Node::Atom(atom) => match plan.atoms.get(*atom as usize)? {
             Atom::Number { .. } => {
                 let (number, interval) = band(plan, node, wanted)?;
-                Some(Keys::band(number, interval))
+                Some(guess.keys(number, interval))
             }
             _ if !wanted => None,
-            _ => Some(Keys {
+            found => Some(Keys {
                 keys: vec![Key::Atom(*atom)],
-                cost: plan.cost(*atom)?,
+                cost: Guess::atom(found)?,
                 enough: true,
             }),
         },
@@ -127,21 +197,23 @@ fn needed(plan: &Plan, node: NodeId, wanted: bool) -> Option<Keys> {
 }
 
 /// All of the parts are needed, so that any one's keys will do.
-fn all(plan: &Plan, parts: &[NodeId], wanted: bool) -> Option<Keys> {
-    let keys = parts.iter().filter_map(|part| needed(plan, *part, wanted));
+fn all(plan: &Plan, guess: &Guess, parts: &[NodeId], wanted: bool) -> Option<Keys> {
+    let keys = parts
+        .iter()
+        .filter_map(|part| needed(plan, guess, *part, wanted));
     let mut best = keys.min_by_key(|keys| keys.cost)?;
     best.enough = false;
     Some(best)
 }
 
 /// Any one of the parts is enough, so that each one's keys count.
-fn any(plan: &Plan, parts: &[NodeId], wanted: bool) -> Option<Keys> {
+fn any(plan: &Plan, guess: &Guess, parts: &[NodeId], wanted: bool) -> Option<Keys> {
     let mut any = Keys {
         enough: true,
         ..Keys::default()
     };
     for part in parts {
-        let keys = needed(plan, *part, wanted)?;
+        let keys = needed(plan, guess, *part, wanted)?;
         any.cost = any.cost.saturating_add(keys.cost);
         any.enough &= keys.enough;
         any.keys.extend(keys.keys);
@@ -185,16 +257,11 @@ impl Comparison {
     }
 }
 
-impl Keys {
-    fn band(number: u32, interval: Interval) -> Self {
-        let cost = match interval.is_bounded() {
-            true if interval.from == interval.to => 2,
-            true => 15,
-            false => 50,
-        };
-        Self {
+impl Guess {
+    fn keys(&self, number: u32, interval: Interval) -> Keys {
+        Keys {
             keys: vec![Key::Band(number, interval)],
-            cost,
+            cost: self.band(number, interval),
             enough: true,
         }
     }
@@ -204,15 +271,5 @@ impl Plan {
     fn parts_of(&self, range: &std::ops::Range<u32>) -> &[NodeId] {
         let range = range.start as usize..range.end as usize;
         self.parts.get(range).unwrap_or_default()
-    }
-
-    /// How often an atom is found; `None` when it is not looked for.
-    fn cost(&self, atom: AtomId) -> Option<u32> {
-        match self.atoms.get(atom as usize)? {
-            Atom::OneOf { .. } => Some(1),
-            Atom::Topic(_) | Atom::Part { .. } | Atom::Words(_) => Some(2),
-            Atom::Pattern { regex, .. } => super::index::literals(regex).map(|_| 3),
-            Atom::Number { .. } | Atom::Other(_) => None,
-        }
     }
 }
