@@ -114,9 +114,10 @@ fn look_of<'s>(rules: &RuleSet, seen: &'s Seen<'_>) -> Look<'s> {
         source: seen.source,
         published,
         first_seen: seen.first_seen,
-        waits: seen
+        waits_in: seen
             .status
-            .is_some_and(|status| status != Status::Withdrawn),
+            .filter(|status| *status != Status::Withdrawn)
+            .map(|_| seen.assessed.and_then(|(_, queue)| queue).unwrap_or("")),
         person: seen.person.map(|verdict| verdict == Verdict::Approve),
         feed: seen.flag.filter(|_| ours.is_none()),
         before,
@@ -143,7 +144,7 @@ pub fn over_files(files: &Files<'_>, trial: &Trial<'_>) -> Result<Page, ReadErro
                         source: &files.source.name,
                         published: record.published,
                         first_seen: trial.now,
-                        waits: false,
+                        waits_in: None,
                         person: None,
                         feed: record.flag,
                         before: Before::Nothing,

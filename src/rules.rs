@@ -374,6 +374,16 @@ impl RuleSet {
         self.queues.iter().find(|queue| queue.name == name)
     }
 
+    /// What a queue takes its records as: published or not. What was in a queue that is gone waits
+    /// as unpublished.
+    fn taken_as(&self, queue: &str) -> Option<bool> {
+        match self.queue(queue).map(|queue| queue.takes) {
+            Some(Takes::Published) => Some(true),
+            Some(Takes::All) => None,
+            Some(Takes::Unpublished) | None => Some(false),
+        }
+    }
+
     /// The reviewer with that address.
     #[must_use]
     pub fn reviewer(&self, email: &str) -> Option<&Reviewer> {

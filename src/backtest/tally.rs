@@ -25,8 +25,8 @@ pub(super) struct Look<'a> {
     /// Whether its file read as published before we wrote into it.
     pub(super) published: bool,
     pub(super) first_seen: Timestamp,
-    /// Whether it has an item that its file's flag does not take away.
-    pub(super) waits: bool,
+    /// The queue that its item is in, if it has one.
+    pub(super) waits_in: Option<&'a str>,
     /// Whether a person approved it, if one decided.
     pub(super) person: Option<bool>,
     /// What the feed itself says.
@@ -196,7 +196,7 @@ impl<'r> Tally<'r> {
             first_seen: look.first_seen,
             source: look.source,
         };
-        let (occasion, assessment) = assessed(rules, &subject, look.waits, now);
+        let (occasion, assessment) = assessed(rules, &subject, look.waits_in, now);
         let to = self.names.number(assessment.route.queue());
         self.records += 1;
         self.count_rules(look, &subject, occasion, &assessment);
@@ -331,15 +331,17 @@ impl<'r> Tally<'r> {
 fn assessed(
     rules: &RuleSet,
     subject: &Subject<'_>,
-    waits: bool,
+    waits_in: Option<&str>,
     now: Timestamp,
 ) -> (Occasion, Assessment) {
     let first = rules.explain(subject, Occasion::FIRST, now);
-    if waits && first.route == Route::Unrouted {
-        let again = rules.explain(subject, Occasion::REVISED, now);
-        return (Occasion::REVISED, again);
+    match waits_in {
+        Some(queue) if first.route == Route::Unrouted => {
+            let occasion = Occasion::revised(rules, queue);
+            (occasion, rules.explain(subject, occasion, now))
+        }
+        _ => (Occasion::FIRST, first),
     }
-    (Occasion::FIRST, first)
 }
 
 /// What the first queue that decides on a record decides: a live one decides what it takes, one in

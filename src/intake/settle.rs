@@ -50,10 +50,9 @@ impl Settling<'_> {
         tx.update_record(known.id, record, classes, self.now)?;
         let subject = self.subject(&record.fields, record.published, known.first_seen);
         let item = tx.item_of(known.id)?;
-        let occasion = if item.is_some() {
-            Occasion::REVISED
-        } else {
-            Occasion::FIRST
+        let occasion = match &item {
+            Some(item) => Occasion::revised(self.rules, &item.queue),
+            None => Occasion::FIRST,
         };
         let assessment = self.rules.assess(&subject, occasion, self.now);
         tx.put_assessment(known.id, self.rules.hash, &assessment)?;
@@ -163,7 +162,7 @@ impl Settling<'_> {
         let occasion = match &item {
             None => Occasion::FIRST,
             Some(item) if item.status == Status::Withdrawn => Occasion::BACK,
-            Some(_) => Occasion::AGAIN,
+            Some(item) => Occasion::again(self.rules, &item.queue),
         };
         let assessment = self.rules.assess(&subject, occasion, self.now);
         let before = tx.assessment(known.id)?;

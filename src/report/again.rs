@@ -65,7 +65,7 @@ pub(super) fn look(
     let occasion = if item.status == Status::Withdrawn {
         Occasion::BACK
     } else {
-        Occasion::AGAIN
+        Occasion::again(rules, &item.queue)
     };
     let assessment = rules.explain(&subject, occasion, now);
     again.current = true;

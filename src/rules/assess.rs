@@ -31,9 +31,9 @@ pub struct Subject<'a> {
 /// On which occasion a record is routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Occasion {
-    /// Whether only queues count that take a record with the flag of its file; not once an item
-    /// is open, which waits whatever the file says.
-    pub as_flagged: bool,
+    /// Whether queues take the record as published, whatever its file says: an item waits as what
+    /// it was taken for.
+    pub taken_as: Option<bool>,
     /// Whether a queue that decides may take it: at a revision's first routing only.
     pub may_decide: bool,
 }
@@ -41,24 +41,32 @@ pub struct Occasion {
 impl Occasion {
     /// A record without an item.
     pub const FIRST: Self = Self {
-        as_flagged: true,
+        taken_as: None,
         may_decide: true,
-    };
-    /// A new revision of a record that has an item.
-    pub const REVISED: Self = Self {
-        as_flagged: false,
-        may_decide: true,
-    };
-    /// A record whose item stands where it stands.
-    pub const AGAIN: Self = Self {
-        as_flagged: false,
-        may_decide: false,
     };
     /// A record whose withdrawn item may come back.
     pub const BACK: Self = Self {
-        as_flagged: true,
+        taken_as: None,
         may_decide: false,
     };
+
+    /// A new revision of a record whose item is in this queue.
+    #[must_use]
+    pub fn revised(rules: &RuleSet, queue: &str) -> Self {
+        Self {
+            taken_as: rules.taken_as(queue),
+            may_decide: true,
+        }
+    }
+
+    /// A record whose item stands where it stands, in this queue.
+    #[must_use]
+    pub fn again(rules: &RuleSet, queue: &str) -> Self {
+        Self {
+            taken_as: rules.taken_as(queue),
+            may_decide: false,
+        }
+    }
 }
 
 /// What the rules say of one record as it stands.
@@ -589,7 +597,8 @@ fn axis_name(axis: Axis) -> &'static str {
 impl Queue {
     /// Whether it may take a record with the flag of its file.
     fn looks_at(&self, facts: &Facts<'_>, occasion: Occasion) -> bool {
-        self.takes.includes(facts.published) || !occasion.as_flagged
+        let published = occasion.taken_as.unwrap_or(facts.published);
+        self.takes.includes(published)
     }
 
     /// Where an item stands in the queue: the highest rank is read first.

@@ -1675,13 +1675,78 @@ queues:
         first_seen: now(),
         source: "news",
     };
-    for occasion in [Occasion::AGAIN, Occasion::BACK] {
+    for occasion in [Occasion::again(&set, "general"), Occasion::BACK] {
         let again = set.assess(&subject, occasion, now()).route;
         assert_eq!(again, Route::Queue("general".into(), None));
     }
     let shadow = assess(&set, "published: false\nquality: 15\nheat: 1");
     assert_eq!(shadow.route, Route::Queue("general".into(), None));
     assert_eq!(&*shadow.shadow[0].why, "would wait in trial");
+}
+
+#[test]
+fn what_waits_is_routed_as_what_it_was_taken_for() {
+    let set = set("
+queues:
+  - {name: audit, takes: published, when: quality > 3}
+  - {name: both, takes: all, when: quality > 2}
+  - {name: urgent, when: heat > 3}
+  - {name: general}
+  - {name: old, takes: published}
+");
+    let table = [
+        // An item that was taken as unpublished is not an audit's, whatever its file says now.
+        ("general", "quality: 4\nheat: 4", "both"),
+        ("general", "quality: 1\nheat: 4", "urgent"),
+        ("audit", "quality: 4", "audit"),
+        ("audit", "quality: 1\nheat: 4", "old"),
+        ("gone", "quality: 1", "general"),
+    ];
+    for (stood_in, front, expected) in table {
+        for published in [false, true] {
+            let record = record(&set, front);
+            let subject = Subject {
+                fields: &record.fields,
+                published,
+                first_seen: now(),
+                source: "news",
+            };
+            let again = set.assess(&subject, Occasion::again(&set, stood_in), now());
+            assert_eq!(again.route.queue(), Some(expected), "{stood_in}: {front}");
+        }
+    }
+}
+
+#[test]
+fn what_costs_too_much_waits_for_a_person() {
+    let rules = "
+rules:
+  - {id: first, axis: topic, when: quality > 1, points: 5, why: First}
+  - {id: dear, axis: topic, when: 'related.exists(r, related.exists(s, r.title + s.title == \"?\"))', points: 5, why: Dear}
+  - {id: last, axis: topic, when: quality > 1, points: 5, why: Last}
+queues:
+  - {name: none, when: score.total < 50, skip: true}
+  - {name: marked, when: quality > 1000, MARK}
+  - {name: machine, decide: reject}
+  - {name: general}
+";
+    let related = "[".to_owned() + &["{title: a}"; 999].join(", ") + "]";
+    let dear = format!("published: false\nquality: 2\nrelated: {related}");
+    for (mark, expected) in [
+        ("over_budget: true", "marked"),
+        ("over_budget: false", "general"),
+    ] {
+        let set = set(&rules.replace("MARK", mark));
+        let assessment = assess(&set, &dear);
+        assert_eq!(assessment.route, Route::Queue(expected.into(), None));
+        let last = assessment.hits.last().unwrap();
+        assert_eq!((&*last.rule, last.points), ("budget", 0));
+        // What was found before counts, and the sum holds.
+        assert_eq!(assessment.score.total, 5);
+        let cheap = assess(&set, "published: false\nquality: 2\nrelated: [{title: a}]");
+        assert_eq!(cheap.route, Route::Skipped("none".into()));
+        assert_eq!(cheap.score.total, 10);
+    }
 }
 
 #[test]
