@@ -112,6 +112,17 @@ impl Newsroom {
             .collect()
     }
 
+    /// One record as a file: front matter and a short body.
+    pub(crate) fn file(&mut self) -> String {
+        let record = self.record();
+        let mut file = "---\n".to_owned();
+        for (key, value) in record.iter() {
+            let json = serde_json::to_string(value).unwrap_or_default();
+            let _ = writeln!(file, "{key}: {json}");
+        }
+        file + "---\n" + &self.text(60) + "\n"
+    }
+
     /// So many rules over these records: any of some topics, publishers or words, and a band of
     /// quality that is as wide as it takes.
     pub(crate) fn rules(&mut self, count: usize, records: &[Map]) -> String {
