@@ -156,7 +156,12 @@ fn parse_file<'f>(
     };
     if let std::borrow::Cow::Owned(_) = whole {
         let at = file.text.find('\u{fffd}').unwrap_or_default();
-        file.error("not-utf-8", &(at..at + 1), "the file is not UTF-8", None);
+        file.error(
+            "not-utf-8",
+            &(at..at + 1),
+            "the file is not UTF-8",
+            Some("save it as UTF-8".to_owned()),
+        );
         return (file, None);
     }
     if path.extension().is_some_and(|extension| extension == "yml") {
@@ -170,25 +175,37 @@ fn parse_file<'f>(
         return (file, None);
     }
     if bytes.len() > FILE_BYTES {
-        file.error("too-large", &(0..1), "the file is larger than 16 MiB", None);
+        file.error(
+            "too-large",
+            &(0..1),
+            "the file is larger than 16 MiB",
+            Some("split it into several files".to_owned()),
+        );
         return (file, None);
     }
     match yaml::read(&file.text, Budget::RULES) {
         Ok(tree) => (file, tree),
         Err(fault) => {
             let help = conditions::quoted_form(&file.text, fault.at)
-                .or_else(|| mend(&fault.message).map(str::to_owned));
-            file.error("yaml", &(fault.at..fault.at + 1), fault.message, help);
+                .unwrap_or_else(|| mend(&fault.message).to_owned());
+            file.error("yaml", &(fault.at..fault.at + 1), fault.message, Some(help));
             (file, None)
         }
     }
 }
 
 /// What to do about a message of the YAML parser that does not say so itself.
-fn mend(message: &str) -> Option<&'static str> {
-    const MENDS: [(&str, &str); 6] = [
-        ("tabs", "indent by spaces"),
+fn mend(message: &str) -> &'static str {
+    const MENDS: [(&str, &str); 13] = [
         ("stands twice", "keep one of the two"),
+        ("nested deeper", "nest it less deeply"),
+        ("more than", "split it into several files"),
+        ("second YAML document", "take the `---` away"),
+        ("merge keys", "take the `<<` away"),
+        ("aliases", "write out what the name stands for"),
+        ("anchors", "take the `&` and its name away"),
+        ("tag", "put text that begins with `!` in quotes"),
+        ("tabs", "indent by spaces"),
         (
             "unclosed bracket",
             "close it, or put text that begins with it in quotes",
@@ -209,7 +226,10 @@ fn mend(message: &str) -> Option<&'static str> {
     MENDS
         .into_iter()
         .find(|(part, _)| message.contains(part))
-        .map(|(_, mend)| mend)
+        .map_or(
+            "look for a quote, a bracket or an indent that is wrong on this line or above it",
+            |(_, mend)| mend,
+        )
 }
 
 fn sections<'a>(files: &'a [(File<'a>, Option<Node>)]) -> Vec<Section<'a>> {

@@ -22,7 +22,8 @@ pub(super) fn compile(
         );
         let help = match &node.data {
             Data::Map(_) => Some(format!("write it like `{key}: quality > 70`")),
-            _ => quoted_form(&file.text, node.span.start),
+            _ => quoted_form(&file.text, node.span.start)
+                .or_else(|| Some("write each condition as one line of the list".to_owned())),
         };
         file.error("wrong-type", &node.span, message, help);
         return None;

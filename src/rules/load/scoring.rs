@@ -4,7 +4,7 @@ use super::Loading;
 use crate::record::value::Value;
 use crate::record::yaml::Node;
 use crate::rules::assess::{self, Subject};
-use crate::rules::decode::{File, near};
+use crate::rules::decode::{File, listed, near};
 use crate::rules::score::Axis;
 use crate::rules::types::Type;
 use crate::rules::words::Phrase;
@@ -87,7 +87,7 @@ impl<'a> Loading<'a> {
                     "wrong-type",
                     &node.span,
                     format!("`{field}` is {other}, and points need a number"),
-                    None,
+                    Some("name a field of a number, such as `quality`".to_owned()),
                 );
                 None
             }
@@ -213,13 +213,17 @@ impl<'a> Loading<'a> {
             if let Some((source, node)) = &source
                 && set.source(source).is_none()
             {
-                let help = near(source, set.sources.iter().map(|s| s.name.as_str()))
-                    .map(|n| format!("did you mean `{n}`?"));
+                let names: Vec<&str> = set.sources.iter().map(|s| s.name.as_str()).collect();
+                let help = match near(source, names.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if names.is_empty() => "declare it under `sources:`".to_owned(),
+                    None => format!("there are {}", listed(&names)),
+                };
                 file.error(
                     "unknown-source",
                     &node.span,
                     format!("there is no source `{source}`"),
-                    help,
+                    Some(help),
                 );
             }
             let (id, node) = match id {
@@ -258,7 +262,7 @@ fn phrase(file: &File<'_>, word: &str, node: &Node) -> Option<Phrase> {
             "bad-keyword",
             &node.span,
             "a keyword needs a letter or a digit",
-            None,
+            Some("write a word, or take the keyword away".to_owned()),
         );
     }
     phrase
