@@ -3,7 +3,7 @@
 //! A [`RuleSet`] is loaded whole from the YAML files of `rules/` or refused whole, with every
 //! error at its file, line and column. It says what a record scores and why, and which queue it
 //! waits in. Scoring knows no queues: points and thresholds are separate policies. This module
-//! knows no database, and no files but those of `rules/`.
+//! knows no database, and no files but those of `rules/` and the topic files that they name.
 
 pub mod assess;
 pub mod condition;
@@ -11,6 +11,7 @@ mod decode;
 pub mod diagnostic;
 mod load;
 pub mod score;
+pub mod topic_files;
 pub mod types;
 pub mod words;
 
@@ -46,6 +47,8 @@ pub struct RuleSet {
     pub scoring: Scoring,
     /// The topics that are worth points.
     pub topics: Vec<Topic>,
+    /// Where the feed's own topic files are: they are part of the set.
+    pub topic_files: Vec<topic_files::Pattern>,
     /// The scoring rules, in order.
     pub rules: Vec<Rule>,
     /// The queues, in order: the first that holds takes the record.

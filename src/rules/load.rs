@@ -8,6 +8,7 @@ mod queues;
 mod reviewers;
 mod scoring;
 mod sources;
+mod topics;
 
 use crate::record::Hash;
 use crate::record::value::Value;
@@ -23,10 +24,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 9] = [
     "sources",
     "score",
     "topics",
+    "topic_files",
     "lists",
     "rules",
     "queues",
@@ -261,15 +263,16 @@ impl<'a> Loading<'a> {
         let (sources, fields) = self.sources();
         self.fields = fields;
         self.lists = self.read_lists();
-        let topics = self.topics();
+        let (topics, topic_files) = self.topics();
         self.topics = topics.iter().map(|topic| topic.name.clone()).collect();
         let mut set = RuleSet {
-            hash,
+            hash: topic_files.hashed(hash),
             sources,
             fields: self.fields.clone(),
             lists: self.lists.clone(),
             scoring: Scoring::default(),
             topics,
+            topic_files: topic_files.patterns,
             rules: Vec::new(),
             queues: Vec::new(),
             reviewers: Vec::new(),

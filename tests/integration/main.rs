@@ -29,5 +29,6 @@ mod scan;
 mod service;
 mod smtp;
 mod terminal;
+mod topic_files;
 mod upstream;
 mod write_back;

@@ -184,7 +184,7 @@ fn sections_and_keys() {
             1 | colours: [red]
               | ^^^^^^^
               |
-              = help: the sections are `sources`, `score`, `topics`, `lists`, `rules`, `queues`, `reviewers` and `desk`
+              = help: the sections are `sources`, `score`, `topics`, `topic_files`, `lists`, `rules`, `queues`, `reviewers` and `desk`
         "#]],
     );
     refused(

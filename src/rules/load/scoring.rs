@@ -1,4 +1,4 @@
-//! `score:`, `topics:` and `rules:` what a record is worth.
+//! `score:` and `rules:` what a record is worth.
 
 use super::Loading;
 use crate::record::value::Value;
@@ -8,7 +8,7 @@ use crate::rules::decode::{File, listed, near};
 use crate::rules::score::Axis;
 use crate::rules::types::Type;
 use crate::rules::words::Phrase;
-use crate::rules::{Own, Rule, RuleSet, Scoring, Topic};
+use crate::rules::{Own, Rule, RuleSet, Scoring};
 use jiff::{SignedDuration, Timestamp};
 
 const AXES: [(&str, Axis); 3] = [
@@ -107,67 +107,6 @@ impl<'a> Loading<'a> {
         }
     }
 
-    pub(super) fn topics(&self) -> Vec<Topic> {
-        let mut parents = Vec::new();
-        let mut topics: Vec<Topic> = Vec::new();
-        for (file, node) in self.entries("topics") {
-            let mut fields = file.fields(node, "a topic");
-            let name = fields
-                .need("name", "name: AI")
-                .and_then(|n| Some((file.text(n, "`name`")?, n)));
-            let parent = fields
-                .get("parent")
-                .and_then(|n| Some((file.text(n, "`parent`")?, n)));
-            let points = fields.get("points").and_then(|n| file.whole(n, "`points`"));
-            let keywords = fields
-                .get("keywords")
-                .map(|n| file.texts(n, "`keywords`"))
-                .unwrap_or_default();
-            fields.finish();
-            let keywords = keywords
-                .into_iter()
-                .filter_map(|(word, node)| phrase(file, &word, node))
-                .collect();
-            let Some((name, node)) = name else { continue };
-            self.claim("topic", &name, file, &node.span);
-            let place = file.place(node.span.start);
-            topics.push(Topic {
-                name,
-                parent: parent.as_ref().map(|(p, _)| p.clone()),
-                points: points.unwrap_or(0),
-                keywords,
-                place,
-            });
-            parents.push(parent.map(|(_, node)| (file, node)));
-        }
-        for (topic, parent) in topics.iter().zip(parents) {
-            let (Some(name), Some((file, node))) = (&topic.parent, parent) else {
-                continue;
-            };
-            if !topics.iter().any(|t| t.name == *name) {
-                let help = match near(name, topics.iter().map(|t| t.name.as_str())) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("declare it: `- {{name: {name}}}`"),
-                };
-                file.error(
-                    "unknown-topic",
-                    &node.span,
-                    format!("there is no topic `{name}`"),
-                    Some(help),
-                );
-            } else if assess::lineage(&topics, &topic.name).last() == Some(&topic.name.as_str()) {
-                let message = format!("`{}` is its own parent, by way of `{name}`", topic.name);
-                file.error(
-                    "topic-cycle",
-                    &node.span,
-                    message,
-                    Some("take one `parent` away".into()),
-                );
-            }
-        }
-        topics
-    }
-
     /// Reads the rules into the set and returns their examples.
     pub(super) fn rules(&self, set: &mut RuleSet) -> Vec<Example<'a>> {
         let mut examples = Vec::new();
@@ -255,7 +194,7 @@ pub(super) fn shadow(file: &File<'_>, node: Option<&Node>) -> bool {
         .unwrap_or(false)
 }
 
-fn phrase(file: &File<'_>, word: &str, node: &Node) -> Option<Phrase> {
+pub(super) fn phrase(file: &File<'_>, word: &str, node: &Node) -> Option<Phrase> {
     let phrase = Phrase::new(word);
     if phrase.is_none() {
         file.error(
