@@ -11,6 +11,7 @@ pub(crate) mod expr;
 #[cfg(test)]
 mod oracle;
 mod parse;
+pub(crate) mod reason;
 mod source;
 
 use crate::record::value::{Map, Value};
