@@ -8,6 +8,7 @@
 mod check;
 mod eval;
 pub(crate) mod expr;
+mod names;
 #[cfg(test)]
 mod oracle;
 mod parse;
@@ -134,11 +135,6 @@ impl Condition {
             .scores
             .iter()
             .any(|read| read.is_none_or(|read| read == axis))
-    }
-
-    /// The topics that it asks for by `about()`, with their bytes in the source.
-    pub(crate) fn topics(&self) -> &[(String, Range<usize>)] {
-        &self.reads.topics
     }
 
     /// Whether the condition holds; `None` when a missing field leaves it without a value.

@@ -9,6 +9,7 @@ mod reviewers;
 mod scoring;
 mod sources;
 mod topics;
+mod warnings;
 
 use crate::record::Hash;
 use crate::record::value::Value;
@@ -50,7 +51,6 @@ struct Loading<'a> {
     sections: Vec<Section<'a>>,
     fields: Schema,
     lists: BTreeMap<String, Arc<[Value]>>,
-    topics: Vec<String>,
     named: RefCell<HashMap<(&'static str, String), Place>>,
 }
 
@@ -116,7 +116,6 @@ fn load_files(folder: &Path, files: Vec<(PathBuf, Vec<u8>)>) -> Result<RuleSet, 
         sections: sections(&files),
         fields: Schema::seed(),
         lists: BTreeMap::new(),
-        topics: Vec::new(),
         named: RefCell::default(),
     };
     let hash = Hash(*hasher.finalize().as_bytes());
@@ -264,7 +263,6 @@ impl<'a> Loading<'a> {
         self.fields = fields;
         self.lists = self.read_lists();
         let (topics, topic_files) = self.topics();
-        self.topics = topics.iter().map(|topic| topic.name.clone()).collect();
         let mut set = RuleSet {
             hash: topic_files.hashed(hash),
             sources,
@@ -287,6 +285,7 @@ impl<'a> Loading<'a> {
         // What a faulty condition does is of no interest: it was told already.
         if !self.is_faulty() {
             examples.into_iter().for_each(|example| example.run(&set));
+            self.warn(&set);
         }
         set
     }
@@ -432,7 +431,7 @@ impl<'a> Loading<'a> {
         };
         parts
             .into_iter()
-            .filter_map(|node| conditions::compile(file, node, key, &names, &self.topics))
+            .filter_map(|node| conditions::compile(file, node, key, &names))
             .collect()
     }
 }

@@ -31,4 +31,5 @@ mod smtp;
 mod terminal;
 mod topic_files;
 mod upstream;
+mod warnings;
 mod write_back;

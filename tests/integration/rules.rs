@@ -338,14 +338,6 @@ fn names_that_are_given_twice() {
             ),
         ],
         &expect![[r#"
-            warning[unreachable-queue]: nothing reaches the queue `urgent`: `general` before it takes all
-             --> rules/team.yaml:2:5
-              |
-            2 |   - name: urgent
-              |     ^^^^^^^^^^^^
-              |
-              = help: give `general` a `when`, or move it to the end
-
             error[name-twice]: the queue `general` is there already, at rules/queues.yaml:2
              --> rules/team.yaml:3:11
               |
@@ -1424,7 +1416,8 @@ fn what_is_odd_is_a_warning() {
     assert_eq!(
         warnings(&[("a.yaml", slip), ("b.yaml", REVIEWER)]),
         [
-            "2:47 unknown-topic: no topic `Face-recognition` is declared"
+            "2:47 unknown-topic: no topic `Face-recognition` is declared",
+            "2:76 unknown-topic: no topic `Police` is declared"
         ]
     );
     assert_eq!(

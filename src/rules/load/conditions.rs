@@ -4,7 +4,7 @@
 use crate::record::value::Value;
 use crate::record::yaml::{Data, Node, Style};
 use crate::rules::condition::{Condition, ConditionError, Names};
-use crate::rules::decode::{File, near};
+use crate::rules::decode::File;
 use std::ops::Range;
 
 /// Compiles one condition of a file, or tells what is wrong with it.
@@ -13,7 +13,6 @@ pub(super) fn compile(
     node: &Node,
     key: &str,
     names: &Names<'_>,
-    topics: &[String],
 ) -> Option<Condition> {
     let Data::Scalar(value, style) = &node.data else {
         let message = format!(
@@ -35,26 +34,7 @@ pub(super) fn compile(
         _ => file.text[node.span.clone()].to_owned(),
     };
     match Condition::compile(&source, names) {
-        Ok(condition) => {
-            // Files may name topics that no rule knows, so that only a likely slip is told.
-            for (topic, span) in condition
-                .topics()
-                .iter()
-                .filter(|(topic, _)| !topics.contains(topic))
-            {
-                if let Some(near) = near(topic, topics.iter().map(String::as_str)) {
-                    let span = in_file(&file.text, node, *style, &source, span);
-                    let help = Some(format!("did you mean `{near}`?"));
-                    file.warning(
-                        "unknown-topic",
-                        &span,
-                        format!("no topic `{topic}` is declared"),
-                        help,
-                    );
-                }
-            }
-            Some(condition)
-        }
+        Ok(condition) => Some(condition),
         Err(errors) => {
             let help = match style {
                 Style::Plain => cut_by_comment(file, node, &source, &errors, names),
@@ -93,6 +73,19 @@ fn cut_by_comment(
     (never_ends || Condition::compile(whole.trim_end(), names).is_ok())
         .then(|| quoted_form(&file.text, node.span.start))
         .flatten()
+}
+
+/// Where bytes of a compiled condition stand in the file.
+pub(super) fn place(
+    file: &File<'_>,
+    node: &Node,
+    condition: &Condition,
+    span: &Range<usize>,
+) -> Range<usize> {
+    match node.data {
+        Data::Scalar(_, style) => in_file(&file.text, node, style, &condition.source, span),
+        _ => node.span.clone(),
+    }
 }
 
 /// Where bytes of a condition stand in the file: its characters are looked for one after the other,

@@ -9,25 +9,10 @@ use crate::rules::{Order, Queue, Takes};
 
 impl Loading<'_> {
     pub(super) fn queues(&self) -> Vec<Queue> {
-        let mut queues: Vec<Queue> = Vec::new();
-        for (file, node) in self.entries("queues") {
-            let Some(queue) = self.queue(file, node) else {
-                continue;
-            };
-            // A condition that did not compile would read as none.
-            if let Some(first) = queues.iter().find(|first| first.takes_all_of(&queue))
-                && !self.is_faulty()
-            {
-                let message = format!(
-                    "nothing reaches the queue `{}`: `{}` before it takes all",
-                    queue.name, first.name
-                );
-                let help = format!("give `{}` a `when`, or move it to the end", first.name);
-                file.warning("unreachable-queue", &node.span, message, Some(help));
-            }
-            queues.push(queue);
-        }
-        queues
+        let entries = self.entries("queues").into_iter();
+        entries
+            .filter_map(|(file, node)| self.queue(file, node))
+            .collect()
     }
 
     fn queue(&self, file: &File<'_>, node: &Node) -> Option<Queue> {
@@ -90,15 +75,6 @@ impl Loading<'_> {
             ignores_quiet,
             place,
         })
-    }
-}
-
-impl Queue {
-    /// Whether a later queue gets nothing that this one leaves.
-    fn takes_all_of(&self, later: &Self) -> bool {
-        let unconditional = self.when.is_empty() && self.unless.is_empty();
-        let acts = !self.shadow && self.decide.is_none();
-        unconditional && acts && (self.takes == Takes::All || self.takes == later.takes)
     }
 }
 
