@@ -32,6 +32,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+/// What a rule file may hold, as a JSON Schema, for editors that complete and mark it.
+pub const SCHEMA: &str = include_str!("../rules/schema.json");
+
 /// Everything that `rules/` says.
 #[derive(Debug)]
 pub struct RuleSet {

@@ -3,15 +3,26 @@
 use super::screen::{WELL, counted, styled};
 use super::{Desk, Exit};
 use crate::rules::diagnostic::Diagnostic;
-use crate::rules::{Refused, RuleSet};
+use crate::rules::{self, Refused, RuleSet};
 use std::collections::BTreeMap;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print the JSON Schema of rule files, for editors, and check nothing
+    #[arg(long)]
+    schema: bool,
+}
 
 /// More warnings of one kind than these are shown as a few and a count.
 const MOST_OF_A_KIND: usize = 20;
 /// How many of them are shown then.
 const SHOWN_OF_A_KIND: usize = 3;
 
-pub(super) fn run(desk: &mut Desk<'_>) -> anyhow::Result<Exit> {
+pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
+    if args.schema {
+        desk.screen.line(rules::SCHEMA.trim_end())?;
+        return Ok(Exit::Done);
+    }
     let (faults, set) = match RuleSet::load(&desk.folders.rules) {
         Ok(set) => (set.warnings.clone(), Some(set)),
         Err(Refused::Wrong(faults)) => (faults, None),

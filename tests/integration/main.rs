@@ -26,6 +26,7 @@ mod readme;
 mod rules;
 mod rules_readme;
 mod scan;
+mod schema;
 mod service;
 mod smtp;
 mod terminal;

@@ -1,6 +1,7 @@
 //! What an editor is told about a wrong rule set, and what a right one does with a record.
 
 use crate::corpus::corpus;
+use crate::schema;
 use copydesk::item::Verdict;
 use copydesk::record::Record;
 use copydesk::rules::assess::{Assessment, Occasion, Route, Subject};
@@ -20,6 +21,13 @@ const QUEUE: &str = "queues:\n  - {name: general, due: 3d}\n";
 const REVIEWER: &str = "reviewers:\n  - {name: Ana, email: ana@example.org, queues: all}\n";
 
 pub(crate) fn load(files: &[(&str, &str)]) -> Result<RuleSet, Vec<String>> {
+    let (loaded, refused) = load_any(files);
+    schema::agrees(files, refused.as_deref());
+    loaded
+}
+
+/// As [`load`], of text that an editor with a YAML parser of its own may read otherwise.
+fn load_any(files: &[(&str, &str)]) -> (Result<RuleSet, Vec<String>>, Option<Vec<Diagnostic>>) {
     let dir = TempDir::new().unwrap();
     let rules = dir.path().join("rules");
     fs::create_dir(&rules).unwrap();
@@ -33,9 +41,9 @@ pub(crate) fn load(files: &[(&str, &str)]) -> Result<RuleSet, Vec<String>> {
             .collect()
     };
     match RuleSet::load(&rules) {
-        Ok(set) => Ok(set),
-        Err(Refused::Wrong(faults)) => Err(shown(&faults)),
-        Err(other) => Err(vec![other.to_string()]),
+        Ok(set) => (Ok(set), None),
+        Err(Refused::Wrong(faults)) => (Err(shown(&faults)), Some(faults)),
+        Err(other) => (Err(vec![other.to_string()]), Some(Vec::new())),
     }
 }
 
@@ -1912,7 +1920,7 @@ proptest! {
             text.splice(at..end, put.chars());
         }
         let text: String = text.into_iter().collect();
-        if let Err(faults) = load(&[("a.yaml", &text)]) {
+        if let (Err(faults), _) = load_any(&[("a.yaml", &text)]) {
             prop_assert!(faults.iter().any(|fault| fault.starts_with("error[")), "{}", faults.join("\n"));
         }
     }
