@@ -81,7 +81,7 @@ impl From<Place> for String {
 }
 
 impl From<String> for Place {
-    /// What was stored by [`Place::fmt`].
+    /// What was stored by its `Display`.
     fn from(text: String) -> Self {
         let (file, line) = text.rsplit_once(':').unwrap_or((&text, ""));
         Self {
