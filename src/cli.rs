@@ -56,7 +56,7 @@ enum Verb {
     /// Read the content once, score it, fill the queues, write decisions into files
     Scan(scan::Args),
     /// Say whether the rules are right, and what is wrong where
-    Check,
+    Check(check::Args),
     /// Say why a file scores as it does and where it would wait; stores nothing
     Explain(explain::Args),
     /// List what waits
@@ -159,7 +159,7 @@ pub fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
         Verb::Demo(args) => demo::run(&mut desk, &args),
         Verb::Run(args) => run::run(&mut desk, &args),
         Verb::Scan(args) => scan::run(&mut desk, &args),
-        Verb::Check => check::run(&mut desk),
+        Verb::Check(args) => check::run(&mut desk, &args),
         Verb::Explain(args) => explain::run(&mut desk, &args),
         Verb::Queue(args) => queue::run(&mut desk, &args),
         Verb::Show(args) => show::run(&mut desk, &args),

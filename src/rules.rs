@@ -3,7 +3,7 @@
 //! A [`RuleSet`] is loaded whole from the YAML files of `rules/` or refused whole, with every
 //! error at its file, line and column. It says what a record scores and why, and which queue it
 //! waits in. Scoring knows no queues: points and thresholds are separate policies. This module
-//! knows no database, and no files but those of `rules/`.
+//! knows no database, and no files but those of `rules/` and the topic files that they name.
 
 pub mod assess;
 pub mod condition;
@@ -14,6 +14,7 @@ mod near;
 mod plan;
 pub mod reads;
 pub mod score;
+pub mod topic_files;
 mod topics;
 pub mod types;
 pub mod why;
@@ -36,6 +37,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+/// What a rule file may hold, as a JSON Schema, for editors that complete and mark it.
+pub const SCHEMA: &str = include_str!("../rules/schema.json");
+
 /// Everything that `rules/` says.
 #[derive(Debug)]
 pub struct RuleSet {
@@ -51,6 +55,8 @@ pub struct RuleSet {
     pub scoring: Scoring,
     /// The topics that are worth points.
     pub topics: Vec<Topic>,
+    /// Where the feed's own topic files are: they are part of the set.
+    pub topic_files: Vec<topic_files::Pattern>,
     /// The scoring rules, in order.
     pub rules: Vec<Rule>,
     /// The queues, in order: the first that holds takes the record.

@@ -3,9 +3,26 @@
 use super::screen::{WELL, counted, styled};
 use super::{Desk, Exit};
 use crate::rules::diagnostic::Diagnostic;
-use crate::rules::{Refused, RuleSet};
+use crate::rules::{self, Refused, RuleSet};
+use std::collections::BTreeMap;
 
-pub(super) fn run(desk: &mut Desk<'_>) -> anyhow::Result<Exit> {
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print the JSON Schema of rule files, for editors, and check nothing
+    #[arg(long)]
+    schema: bool,
+}
+
+/// More warnings of one kind than these are shown as a few and a count.
+const MOST_OF_A_KIND: usize = 20;
+/// How many of them are shown then.
+const SHOWN_OF_A_KIND: usize = 3;
+
+pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
+    if args.schema {
+        desk.screen.line(rules::SCHEMA.trim_end())?;
+        return Ok(Exit::Done);
+    }
     let (faults, set) = match RuleSet::load(&desk.folders.rules) {
         Ok(set) => (set.warnings.clone(), Some(set)),
         Err(Refused::Wrong(faults)) => (faults, None),
@@ -20,10 +37,7 @@ pub(super) fn run(desk: &mut Desk<'_>) -> anyhow::Result<Exit> {
         desk.screen.json(&faults)?;
         return Ok(exit);
     }
-    for fault in &faults {
-        let text = fault.render(desk.screen.is_styled());
-        desk.screen.line(text + "\n")?;
-    }
+    show(desk, &faults)?;
     let absent = set
         .iter()
         .flat_map(|set| &set.sources)
@@ -51,4 +65,31 @@ pub(super) fn run(desk: &mut Desk<'_>) -> anyhow::Result<Exit> {
         ))?,
     }
     Ok(exit)
+}
+
+/// Shows all errors, and of each kind of warning all or the first few.
+fn show(desk: &mut Desk<'_>, faults: &[Diagnostic]) -> anyhow::Result<()> {
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    for warning in faults.iter().filter(|fault| !fault.is_error()) {
+        *left.entry(warning.code).or_default() += 1;
+    }
+    left.retain(|_, count| *count > MOST_OF_A_KIND);
+    let many = left.clone();
+    for fault in faults {
+        let many = many.get(fault.code).filter(|_| !fault.is_error());
+        if let (Some(many), Some(left)) = (many, left.get_mut(fault.code)) {
+            if many - *left == SHOWN_OF_A_KIND {
+                continue;
+            }
+            *left -= 1;
+        }
+        let text = fault.render(desk.screen.is_styled());
+        desk.screen.line(text + "\n")?;
+    }
+    for (code, left) in left {
+        desk.screen.line(format!(
+            "warning[{code}]: {left} more of this kind; `copydesk check --json` shows all\n"
+        ))?;
+    }
+    Ok(())
 }

@@ -17,7 +17,7 @@ pub(super) struct Args {
 
 const UNIT: &str = include_str!("init/copydesk.service");
 
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("rules/README.md", include_str!("../../rules/README.md")),
     (
         "rules/sources.yaml",
@@ -33,6 +33,7 @@ const FILES: [(&str, &str); 7] = [
         include_str!("../../rules/reviewers.yaml"),
     ),
     ("rules/desk.yaml", include_str!("../../rules/desk.yaml")),
+    ("rules/schema.json", crate::rules::SCHEMA),
     ("state/.gitignore", include_str!("../../state/.gitignore")),
 ];
 

@@ -5,7 +5,7 @@ use super::supervise::Job;
 use crate::rules::{Refused, RuleSet};
 use crate::store::Store;
 use jiff::Timestamp;
-use std::fs::Metadata;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -42,20 +42,27 @@ impl Reload {
 
     pub(super) fn job(self) -> Job {
         let mut tried: Option<Seen> = None;
+        let mut faulty = Vec::new();
         Job::new(move |store, now| {
-            let seen = look(&self.folder);
+            let seen = look(&self.folder, &self.in_force.get(), &faulty);
             if tried.as_ref() == Some(&seen) {
                 return Ok(());
             }
             // A file that is being written may look whole; it is looked at again when it changes.
             tried = Some(seen);
-            self.load(store, now)
+            faulty = self.load(store, now)?;
+            Ok(())
         })
     }
 
-    fn load(&self, store: &mut Store, now: Timestamp) -> anyhow::Result<()> {
+    /// Loads the set; returns the files that have errors.
+    fn load(&self, store: &mut Store, now: Timestamp) -> anyhow::Result<Vec<PathBuf>> {
+        let mut faulty = Vec::new();
         let loaded = RuleSet::reload(&self.folder, &self.in_force.get())
-            .map_err(|refused| first(&refused))
+            .map_err(|refused| {
+                faulty = files_of(&refused);
+                first(&refused)
+            })
             .and_then(|mut rules| {
                 let placed = super::place_content(&mut rules, self.content.as_ref());
                 placed.map(|()| rules).map_err(|error| error.to_string())
@@ -77,8 +84,19 @@ impl Reload {
                 store.write(|tx| tx.rules_refused(&error, now))?;
             }
         }
-        Ok(())
+        Ok(faulty)
     }
+}
+
+/// The files that have errors: once one of them changes, the set may load.
+fn files_of(refused: &Refused) -> Vec<PathBuf> {
+    let Refused::Wrong(faults) = refused else {
+        return Vec::new();
+    };
+    let errors = faults.iter().filter(|fault| fault.is_error());
+    let mut files: Vec<PathBuf> = errors.map(|fault| PathBuf::from(&fault.file)).collect();
+    files.dedup();
+    files
 }
 
 /// The first fault of a set that does not load, with its place.
@@ -86,15 +104,20 @@ fn first(refused: &Refused) -> String {
     refused.first_fault().unwrap_or_else(|| refused.to_string())
 }
 
-fn look(folder: &Path) -> Seen {
+/// The files of the folder, the topic files that the set in force names, and those that kept a
+/// later set from loading.
+fn look(folder: &Path, rules: &RuleSet, faulty: &[PathBuf]) -> Seen {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut seen: Seen = entries
-        .map(|entry| {
-            let metadata = entry.metadata().ok();
-            let size = metadata.as_ref().map_or(0, Metadata::len);
-            (entry.path(), size, metadata.and_then(|m| m.modified().ok()))
-        })
+    let topic_files = rules.topic_files.iter().flat_map(|pattern| pattern.files());
+    let paths: BTreeSet<PathBuf> = entries
+        .map(|entry| entry.path())
+        .chain(topic_files)
+        .chain(faulty.iter().cloned())
         .collect();
-    seen.sort();
-    seen
+    let stamp = |path: PathBuf| {
+        let metadata = std::fs::metadata(&path).ok();
+        let size = metadata.as_ref().map_or(0, std::fs::Metadata::len);
+        (path, size, metadata.and_then(|m| m.modified().ok()))
+    };
+    paths.into_iter().map(stamp).collect()
 }

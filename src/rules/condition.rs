@@ -8,10 +8,12 @@
 mod check;
 pub(crate) mod eval;
 pub(crate) mod expr;
+mod names;
 #[cfg(test)]
 pub(crate) mod oracle;
 mod parse;
 pub mod parts;
+pub(crate) mod reason;
 mod source;
 
 use crate::record::value::{Map, Value};
@@ -201,11 +203,6 @@ impl Condition {
     /// Whether it depends on the record's age.
     pub(crate) fn reads_age(&self) -> bool {
         self.reads.age
-    }
-
-    /// The topics that it asks for by `about()`, with their bytes in the source.
-    pub(crate) fn topics(&self) -> &[(String, Range<usize>)] {
-        &self.reads.topics
     }
 
     /// The checked tree.

@@ -93,7 +93,12 @@ impl File<'_> {
             _ => node.to_value().kind().to_owned(),
         };
         let message = format!("{what} must be {expected}, not {found}");
-        self.error("wrong-type", &node.span, message, None);
+        self.error(
+            "wrong-type",
+            &node.span,
+            message,
+            Some(mend(node, expected)),
+        );
     }
 
     pub(crate) fn text(&self, node: &Node, what: &str) -> Option<String> {
@@ -157,7 +162,7 @@ impl File<'_> {
         crate::schedule::span(&text)
             .map_err(|mend| {
                 let (message, help) = mend.split_once("; ").unwrap_or((&mend, ""));
-                let help = (!help.is_empty()).then(|| help.to_owned());
+                let help = Some(help.to_owned()).filter(|help| !help.is_empty());
                 self.error("bad-span", &node.span, format!("{what}: {message}"), help);
             })
             .ok()
@@ -175,14 +180,16 @@ impl File<'_> {
             .map(|(_, value)| *value);
         if found.is_none() {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            let help =
-                near(text, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+            let help = match near(text, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write one of these words".to_owned(),
+            };
             let message = format!(
                 "{what} must be {}, not `{}`",
                 joined(&known, "or"),
                 self.written(node)
             );
-            self.error("unknown-word", &node.span, message, help);
+            self.error("unknown-word", &node.span, message, Some(help));
         }
         found
     }
@@ -284,6 +291,20 @@ impl<'n> Fields<'_, 'n> {
             }
         }
     }
+}
+
+/// How to write what is expected.
+fn mend(node: &Node, expected: &str) -> String {
+    match expected {
+        "a list" | "a list of text" => "begin each entry with `- `, or write [one, two]",
+        "a mapping" => "write it as `key: value`, one to a line",
+        "text" if node.as_list().is_some() => "write one text, without brackets",
+        "text" => "write some text; what YAML reads in its own way goes in quotes",
+        "true or false" => "write true or false, without quotes",
+        _ if expected.starts_with("a whole number") => "write a whole number, like 10",
+        _ => "write a number, like 0.5",
+    }
+    .to_owned()
 }
 
 /// Names in backquotes, the last one joined by "and".

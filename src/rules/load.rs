@@ -9,6 +9,8 @@ mod queues;
 mod reviewers;
 mod scoring;
 mod sources;
+mod topics;
+mod warnings;
 
 use crate::record::Hash;
 use crate::record::value::Value;
@@ -26,10 +28,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 9] = [
     "sources",
     "score",
     "topics",
+    "topic_files",
     "lists",
     "rules",
     "queues",
@@ -51,7 +54,6 @@ struct Loading<'a> {
     sections: Vec<Section<'a>>,
     fields: Schema,
     lists: BTreeMap<String, Arc<[Value]>>,
-    topics: Vec<String>,
     /// What became of each condition.
     compiled: HashMap<conditions::Written, conditions::Compiled>,
     named: RefCell<HashMap<(&'static str, String), Place>>,
@@ -123,7 +125,6 @@ fn load_files(
         sections: sections(&files),
         fields: Schema::seed(),
         lists: BTreeMap::new(),
-        topics: Vec::new(),
         compiled: HashMap::new(),
         named: RefCell::default(),
     };
@@ -167,7 +168,12 @@ fn parse_file<'f>(
     };
     if let std::borrow::Cow::Owned(_) = whole {
         let at = file.text.find('\u{fffd}').unwrap_or_default();
-        file.error("not-utf-8", &(at..at + 1), "the file is not UTF-8", None);
+        file.error(
+            "not-utf-8",
+            &(at..at + 1),
+            "the file is not UTF-8",
+            Some("save it as UTF-8".to_owned()),
+        );
         return (file, None);
     }
     if path.extension().is_some_and(|extension| extension == "yml") {
@@ -181,25 +187,37 @@ fn parse_file<'f>(
         return (file, None);
     }
     if bytes.len() > FILE_BYTES {
-        file.error("too-large", &(0..1), "the file is larger than 16 MiB", None);
+        file.error(
+            "too-large",
+            &(0..1),
+            "the file is larger than 16 MiB",
+            Some("split it into several files".to_owned()),
+        );
         return (file, None);
     }
     match yaml::read(&file.text, Budget::RULES) {
         Ok(tree) => (file, tree),
         Err(fault) => {
             let help = conditions::quoted_form(&file.text, fault.at)
-                .or_else(|| mend(&fault.message).map(str::to_owned));
-            file.error("yaml", &(fault.at..fault.at + 1), fault.message, help);
+                .unwrap_or_else(|| mend(&fault.message).to_owned());
+            file.error("yaml", &(fault.at..fault.at + 1), fault.message, Some(help));
             (file, None)
         }
     }
 }
 
 /// What to do about a message of the YAML parser that does not say so itself.
-fn mend(message: &str) -> Option<&'static str> {
-    const MENDS: [(&str, &str); 6] = [
-        ("tabs", "indent by spaces"),
+fn mend(message: &str) -> &'static str {
+    const MENDS: [(&str, &str); 13] = [
         ("stands twice", "keep one of the two"),
+        ("nested deeper", "nest it less deeply"),
+        ("more than", "split it into several files"),
+        ("second YAML document", "take the `---` away"),
+        ("merge keys", "take the `<<` away"),
+        ("aliases", "write out what the name stands for"),
+        ("anchors", "take the `&` and its name away"),
+        ("tag", "put text that begins with `!` in quotes"),
+        ("tabs", "indent by spaces"),
         (
             "unclosed bracket",
             "close it, or put text that begins with it in quotes",
@@ -220,7 +238,10 @@ fn mend(message: &str) -> Option<&'static str> {
     MENDS
         .into_iter()
         .find(|(part, _)| message.contains(part))
-        .map(|(_, mend)| mend)
+        .map_or(
+            "look for a quote, a bracket or an indent that is wrong on this line or above it",
+            |(_, mend)| mend,
+        )
 }
 
 fn sections<'a>(files: &'a [(File<'a>, Option<Node>)]) -> Vec<Section<'a>> {
@@ -252,16 +273,16 @@ impl<'a> Loading<'a> {
         let (sources, fields) = self.sources();
         self.fields = fields;
         self.lists = self.read_lists();
-        let topics = self.topics();
-        self.topics = topics.iter().map(|topic| topic.name.clone()).collect();
+        let (topics, topic_files) = self.topics();
         self.compile_all(previous);
         let mut set = RuleSet {
-            hash,
+            hash: topic_files.hashed(hash),
             sources,
             fields: self.fields.clone(),
             lists: self.lists.clone(),
             scoring: Scoring::default(),
             topics,
+            topic_files: topic_files.patterns,
             rules: Vec::new(),
             queues: Vec::new(),
             reviewers: Vec::new(),
@@ -292,6 +313,7 @@ impl<'a> Loading<'a> {
             set.reads_age = rules.chain(queues).any(Condition::reads_age);
             set.plan = Plan::new(&set.rules, &set.topics);
             examples.into_iter().for_each(|example| example.run(&set));
+            self.warn(&set);
         }
         set
     }

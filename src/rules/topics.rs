@@ -98,7 +98,7 @@ impl Topics {
 }
 
 /// The topics above one, nearest first; ends where the line ends or comes round.
-pub(crate) fn lineage<'t>(name: &str, parent: impl Fn(&str) -> Option<&'t str>) -> Vec<&'t str> {
+fn lineage<'t>(name: &str, parent: impl Fn(&str) -> Option<&'t str>) -> Vec<&'t str> {
     let mut line: Vec<&str> = Vec::new();
     let mut above = parent(name);
     while let Some(name) = above.filter(|name| !line.contains(name)) {
@@ -106,6 +106,12 @@ pub(crate) fn lineage<'t>(name: &str, parent: impl Fn(&str) -> Option<&'t str>) 
         above = parent(name);
     }
     line
+}
+
+/// Whether the line above a topic comes round to it.
+pub(crate) fn is_own_parent(topics: &[Topic], name: &str) -> bool {
+    let parent = |name: &str| topics.iter().find(|t| t.name == name)?.parent.as_deref();
+    lineage(name, parent).last() == Some(&name)
 }
 
 fn hit(topic: &Topic) -> Option<Hit> {

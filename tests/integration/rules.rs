@@ -1,6 +1,7 @@
 //! What an editor is told about a wrong rule set, and what a right one does with a record.
 
 use crate::corpus::corpus;
+use crate::schema;
 use copydesk::item::Verdict;
 use copydesk::record::Record;
 use copydesk::rules::assess::{Assessment, Occasion, Route, Subject};
@@ -15,11 +16,18 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// What every set of these tests has beside the files that a test is about.
-const SOURCE: &str = "sources:\n  - {name: news, path: ../content}\n";
+pub(crate) const SOURCE: &str = "sources:\n  - {name: news, path: ../content}\n";
 const QUEUE: &str = "queues:\n  - {name: general, due: 3d}\n";
 const REVIEWER: &str = "reviewers:\n  - {name: Ana, email: ana@example.org, queues: all}\n";
 
 pub(crate) fn load(files: &[(&str, &str)]) -> Result<RuleSet, Vec<String>> {
+    let (loaded, refused) = load_any(files);
+    schema::agrees(files, refused.as_deref());
+    loaded
+}
+
+/// As [`load`], of text that an editor with a YAML parser of its own may read otherwise.
+fn load_any(files: &[(&str, &str)]) -> (Result<RuleSet, Vec<String>>, Option<Vec<Diagnostic>>) {
     let dir = TempDir::new().unwrap();
     let rules = dir.path().join("rules");
     fs::create_dir(&rules).unwrap();
@@ -33,16 +41,17 @@ pub(crate) fn load(files: &[(&str, &str)]) -> Result<RuleSet, Vec<String>> {
             .collect()
     };
     match RuleSet::load(&rules) {
-        Ok(set) => Ok(set),
-        Err(Refused::Wrong(faults)) => Err(shown(&faults)),
-        Err(other) => Err(vec![other.to_string()]),
+        Ok(set) => (Ok(set), None),
+        Err(Refused::Wrong(faults)) => (Err(shown(&faults)), Some(faults)),
+        Err(other) => (Err(vec![other.to_string()]), Some(Vec::new())),
     }
 }
 
-fn render(fault: &Diagnostic, dir: &Path) -> String {
+pub(crate) fn render(fault: &Diagnostic, dir: &Path) -> String {
     let text = fault
         .render(false)
         .replace(&format!("{}/", dir.display()), "");
+    assert!(fault.help.is_some(), "no mend: {text}");
     // The code stands in front of the message, the place below it.
     assert!(
         text.contains(&format!(
@@ -149,12 +158,14 @@ fn yaml_that_cannot_be_read() {
     refused(
         &[("a.yaml", "- queues\n")],
         &expect![[r#"
-        error[wrong-type]: a rule file must be a mapping, not a list
-         --> rules/a.yaml:1:1
-          |
-        1 | - queues
-          | ^^^^^^^^
-    "#]],
+            error[wrong-type]: a rule file must be a mapping, not a list
+             --> rules/a.yaml:1:1
+              |
+            1 | - queues
+              | ^^^^^^^^
+              |
+              = help: write it as `key: value`, one to a line
+        "#]],
     );
 }
 
@@ -175,14 +186,14 @@ fn sections_and_keys() {
     refused(
         &[("a.yaml", "colours: [red]\n")],
         &expect![[r#"
-        error[unknown-section]: there is no section `colours`
-         --> rules/a.yaml:1:1
-          |
-        1 | colours: [red]
-          | ^^^^^^^
-          |
-          = help: the sections are `sources`, `score`, `topics`, `lists`, `rules`, `queues`, `reviewers` and `desk`
-    "#]],
+            error[unknown-section]: there is no section `colours`
+             --> rules/a.yaml:1:1
+              |
+            1 | colours: [red]
+              | ^^^^^^^
+              |
+              = help: the sections are `sources`, `score`, `topics`, `topic_files`, `lists`, `rules`, `queues`, `reviewers` and `desk`
+        "#]],
     );
     refused(
         &[("a.yaml", "queues:\n  - {name: general, duo: 3d}\n")],
@@ -227,22 +238,26 @@ fn sections_and_keys() {
     refused(
         &[("a.yaml", "rules: [face]\n")],
         &expect![[r#"
-        error[wrong-type]: a rule must be a mapping, not `face`
-         --> rules/a.yaml:1:9
-          |
-        1 | rules: [face]
-          |         ^^^^
-    "#]],
+            error[wrong-type]: a rule must be a mapping, not `face`
+             --> rules/a.yaml:1:9
+              |
+            1 | rules: [face]
+              |         ^^^^
+              |
+              = help: write it as `key: value`, one to a line
+        "#]],
     );
     refused(
         &[("a.yaml", "queues:\n  name: general\n")],
         &expect![[r#"
-        error[wrong-type]: `queues` must be a list, not a mapping
-         --> rules/a.yaml:2:3
-          |
-        2 |   name: general
-          |   ^^^^^^^^^^^^^
-    "#]],
+            error[wrong-type]: `queues` must be a list, not a mapping
+             --> rules/a.yaml:2:3
+              |
+            2 |   name: general
+              |   ^^^^^^^^^^^^^
+              |
+              = help: begin each entry with `- `, or write [one, two]
+        "#]],
     );
     refused(
         &[(
@@ -250,26 +265,30 @@ fn sections_and_keys() {
             "topics:\n  - {name: AI, points: ten}\n  - {name: 5G, points: 1.5}\n  - {name: 2020}\n",
         )],
         &expect![[r#"
-        error[wrong-type]: `points` must be a whole number between -1000000 and 1000000, not `ten`
-         --> rules/a.yaml:2:24
-          |
-        2 |   - {name: AI, points: ten}
-          |                        ^^^
+            error[wrong-type]: `points` must be a whole number between -1000000 and 1000000, not `ten`
+             --> rules/a.yaml:2:24
+              |
+            2 |   - {name: AI, points: ten}
+              |                        ^^^
+              |
+              = help: write a whole number, like 10
 
-        error[wrong-type]: `points` must be a whole number between -1000000 and 1000000, not `1.5`
-         --> rules/a.yaml:3:24
-          |
-        3 |   - {name: 5G, points: 1.5}
-          |                        ^^^
+            error[wrong-type]: `points` must be a whole number between -1000000 and 1000000, not `1.5`
+             --> rules/a.yaml:3:24
+              |
+            3 |   - {name: 5G, points: 1.5}
+              |                        ^^^
+              |
+              = help: write a whole number, like 10
 
-        error[wrong-type]: `name` must be text
-         --> rules/a.yaml:4:12
-          |
-        4 |   - {name: 2020}
-          |            ^^^^
-          |
-          = help: put it in quotes: "2020"
-    "#]],
+            error[wrong-type]: `name` must be text
+             --> rules/a.yaml:4:12
+              |
+            4 |   - {name: 2020}
+              |            ^^^^
+              |
+              = help: put it in quotes: "2020"
+        "#]],
     );
     refused(
         &[("a.yaml", "queues:\n  - {name: general, order: oldst}\n")],
@@ -327,14 +346,6 @@ fn names_that_are_given_twice() {
             ),
         ],
         &expect![[r#"
-            warning[unreachable-queue]: nothing reaches the queue `urgent`: `general` before it takes all
-             --> rules/team.yaml:2:5
-              |
-            2 |   - name: urgent
-              |     ^^^^^^^^^^^^
-              |
-              = help: give `general` a `when`, or move it to the end
-
             error[name-twice]: the queue `general` is there already, at rules/queues.yaml:2
              --> rules/team.yaml:3:11
               |
@@ -410,12 +421,14 @@ fn names_and_types_in_conditions() {
     wrong_condition(
         "when: title > 70",
         &expect![[r#"
-        error[condition]: `title` is text and cannot be compared with `70`, which is a number
-         --> rules/scoring.yaml:4:11
-          |
-        4 |     when: title > 70
-          |           ^^^^^^^^^^
-    "#]],
+            error[condition]: `title` is text and cannot be compared with `70`, which is a number
+             --> rules/scoring.yaml:4:11
+              |
+            4 |     when: title > 70
+              |           ^^^^^^^^^^
+              |
+              = help: numbers go without quotes, text in quotes; size() of a text is a number
+        "#]],
     );
     wrong_condition(
         "when: quality > 70 and heat > 3",
@@ -456,12 +469,14 @@ fn names_and_types_in_conditions() {
     wrong_condition(
         "when: title.matches(\"(police\")",
         &expect![[r#"
-        error[condition]: this pattern cannot be read: unclosed group
-         --> rules/scoring.yaml:4:25
-          |
-        4 |     when: title.matches("(police")
-          |                         ^^^^^^^^^
-    "#]],
+            error[condition]: this pattern cannot be read: unclosed group
+             --> rules/scoring.yaml:4:25
+              |
+            4 |     when: title.matches("(police")
+              |                         ^^^^^^^^^
+              |
+              = help: close the `(`, or write `\(` for a bracket in the text
+        "#]],
     );
     wrong_condition(
         "when: score.total > 100",
@@ -806,6 +821,8 @@ fn topics() {
               |
             5 |   - {name: D, parent: D, keywords: ["-"]}
               |                                     ^^^
+              |
+              = help: write a word, or take the keyword away
         "#]],
     );
 }
@@ -1013,32 +1030,38 @@ fn queues_and_reviewers() {
             "desk: {pictures: no, escalate: {first: 1}, reassert: {per_day: -1}, reject_reasons: {a: }}\n",
         )],
         &expect![[r#"
-        error[unknown-word]: `pictures` must be `show`, `ask` or `never`, not `no`
-         --> rules/a.yaml:1:18
-          |
-        1 | desk: {pictures: no, escalate: {first: 1}, reassert: {per_day: -1}, reject_reasons: {a: }}
-          |                  ^^
+            error[unknown-word]: `pictures` must be `show`, `ask` or `never`, not `no`
+             --> rules/a.yaml:1:18
+              |
+            1 | desk: {pictures: no, escalate: {first: 1}, reassert: {per_day: -1}, reject_reasons: {a: }}
+              |                  ^^
+              |
+              = help: write one of these words
 
-        error[bad-span]: `first`: `1` is no span of time
-         --> rules/a.yaml:1:40
-          |
-        1 | desk: {pictures: no, escalate: {first: 1}, reassert: {per_day: -1}, reject_reasons: {a: }}
-          |                                        ^
-          |
-          = help: write a number and m, h, d, w or y, like 36h or 3d
+            error[bad-span]: `first`: `1` is no span of time
+             --> rules/a.yaml:1:40
+              |
+            1 | desk: {pictures: no, escalate: {first: 1}, reassert: {per_day: -1}, reject_reasons: {a: }}
+              |                                        ^
+              |
+              = help: write a number and m, h, d, w or y, like 36h or 3d
 
-        error[wrong-type]: `per_day` must be 0 or more
-         --> rules/a.yaml:1:64
-          |
-        1 | desk: {pictures: no, escalate: {first: 1}, reassert: {per_day: -1}, reject_reasons: {a: }}
-          |                                                                ^^
+            error[wrong-type]: `per_day` must be 0 or more
+             --> rules/a.yaml:1:64
+              |
+            1 | desk: {pictures: no, escalate: {first: 1}, reassert: {per_day: -1}, reject_reasons: {a: }}
+              |                                                                ^^
+              |
+              = help: 0 never writes again what a feed took back
 
-        error[wrong-type]: a reason must be text, not nothing
-         --> rules/a.yaml:1:87
-          |
-        1 | desk: {pictures: no, escalate: {first: 1}, reassert: {per_day: -1}, reject_reasons: {a: }}
-          |                                                                                       ^
-    "#]],
+            error[wrong-type]: a reason must be text, not nothing
+             --> rules/a.yaml:1:87
+              |
+            1 | desk: {pictures: no, escalate: {first: 1}, reassert: {per_day: -1}, reject_reasons: {a: }}
+              |                                                                                       ^
+              |
+              = help: write some text; what YAML reads in its own way goes in quotes
+        "#]],
     );
 }
 
@@ -1129,6 +1152,18 @@ fn sources() {
     "#]],
     );
     refused(
+        &[("sources.yaml", &source("reject: {move: ../_archive}"))],
+        &expect![[r#"
+            error[not-built]: moving a file is not built yet
+             --> rules/sources.yaml:4:14
+              |
+            4 |     reject: {move: ../_archive}
+              |              ^^^^
+              |
+              = help: write `reject: {set: {published: false}}`
+        "#]],
+    );
+    refused(
         &[("sources.yaml", &source("include: [\"**/*.md\", \"{a,b\"]"))],
         &expect![[r#"
         error[bad-pattern]: not a pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
@@ -1146,18 +1181,22 @@ fn sources() {
             &source("approve: {set: {published: yes, desk: [a]}}"),
         )],
         &expect![[r#"
-        error[wrong-type]: `published` says whether a record is published: set it to true or false
-         --> rules/sources.yaml:4:32
-          |
-        4 |     approve: {set: {published: yes, desk: [a]}}
-          |                                ^^^
+            error[wrong-type]: `published` says whether a record is published: set it to true or false
+             --> rules/sources.yaml:4:32
+              |
+            4 |     approve: {set: {published: yes, desk: [a]}}
+              |                                ^^^
+              |
+              = help: published: true, or published: false
 
-        error[wrong-type]: `desk` must be set to one value
-         --> rules/sources.yaml:4:43
-          |
-        4 |     approve: {set: {published: yes, desk: [a]}}
-          |                                           ^^^
-    "#]],
+            error[wrong-type]: `desk` must be set to one value
+             --> rules/sources.yaml:4:43
+              |
+            4 |     approve: {set: {published: yes, desk: [a]}}
+              |                                           ^^^
+              |
+              = help: write text, a number, true or false
+        "#]],
     );
     refused(
         &[(
@@ -1284,6 +1323,8 @@ fn examples_run_on_every_load() {
               |
             8 |       hits: [{title: Police}, {title: A, quality: 3}, Police]
               |                                                       ^^^^^^
+              |
+              = help: write it as `key: value`, one to a line
 
             error[example]: the rule `one` hits this example, which it should miss
              --> rules/b.yaml:9:16
@@ -1422,6 +1463,8 @@ queues:
                |
             23 |   - {name: last, examples: {hits: [{published: true}, A]}}
                |                                                       ^
+               |
+               = help: write it as `key: value`, one to a line
         "#]],
     );
 }
@@ -1478,6 +1521,8 @@ fn everything_wrong_is_told_at_once() {
               |
             4 |     when: qualty > 3 && titel == "x" || heat == "4"
               |                                         ^^^^^^^^^^^
+              |
+              = help: numbers go without quotes, text in quotes; size() of a text is a number
 
             error[missing-key]: a source needs `path`
              --> rules/sources.yaml:2:5
@@ -1509,7 +1554,10 @@ fn what_is_odd_is_a_warning() {
     let slip = "topics: [{name: Face recognition}]\nqueues: [{name: a, when: 'has(title) && about(\"Face-recognition\") && about(\"Police\")'}]\n";
     assert_eq!(
         warnings(&[("a.yaml", slip), ("b.yaml", REVIEWER)]),
-        ["2:47 unknown-topic: no topic `Face-recognition` is declared"]
+        [
+            "2:47 unknown-topic: no topic `Face-recognition` is declared",
+            "2:76 unknown-topic: no topic `Police` is declared"
+        ]
     );
     assert_eq!(
         warnings(&[("a.yaml", QUEUE), ("b.yaml", REVIEWER), ("c.yml", "{")]),
@@ -2068,7 +2116,7 @@ proptest! {
             text.splice(at..end, put.chars());
         }
         let text: String = text.into_iter().collect();
-        if let Err(faults) = load(&[("a.yaml", &text)]) {
+        if let (Err(faults), _) = load_any(&[("a.yaml", &text)]) {
             prop_assert!(faults.iter().any(|fault| fault.starts_with("error[")), "{}", faults.join("\n"));
         }
     }

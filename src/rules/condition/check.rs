@@ -103,12 +103,16 @@ impl<'a> Check<'a> {
             Node::Call(call) if call.func_name == symbols::INDEX => self.field(node),
             Node::Call(call) => self.call(node, call),
             Node::List(list) => self.list_literal(node, &list.elements),
-            Node::Map(_) | Node::Struct(_) => {
-                self.fail(node, "a mapping cannot be written in a condition")
-            }
-            Node::Comprehension(_) | Node::Unspecified => {
-                self.fail(node, "this is no part of conditions")
-            }
+            Node::Map(_) | Node::Struct(_) => self.fail_with(
+                node,
+                "a mapping cannot be written in a condition",
+                "compare the parts of a mapping: provider.name == \"…\"",
+            ),
+            Node::Comprehension(_) | Node::Unspecified => self.fail_with(
+                node,
+                "this is no part of conditions",
+                "see `rules/README.md` for what is",
+            ),
         }
     }
 
@@ -149,7 +153,8 @@ impl<'a> Check<'a> {
                     "a list holds text, numbers, true or false; {} is none of them",
                     self.quote(element)
                 );
-                return self.fail(element, message);
+                let help = "write the values out; to compare fields, join comparisons by `||`";
+                return self.fail_with(element, message, help);
             };
             values.push(value);
         }
@@ -180,7 +185,11 @@ impl<'a> Check<'a> {
                     self.quote(node),
                     first.kind()
                 );
-                self.fail(node, message)
+                self.fail_with(
+                    node,
+                    message,
+                    "put what is text in quotes, and numbers in none",
+                )
             }
         }
     }
@@ -192,7 +201,12 @@ impl<'a> Check<'a> {
             return Some(expr);
         }
         let message = format!("{who} takes {wanted}, and {} is {kind}", self.quote(node));
-        self.fail(node, message)
+        let help = match wanted {
+            Type::Bool => "compare it with something",
+            Type::Number => "write a number, or a field of one",
+            _ => "write text in quotes, or a field of text",
+        };
+        self.fail_with(node, message, help)
     }
 
     fn constant_text(&mut self, node: &IdedExpr, who: &str) -> Option<String> {
@@ -203,22 +217,24 @@ impl<'a> Check<'a> {
                     "`{who}` takes text in quotes, and {} is none",
                     self.quote(node)
                 );
-                self.fail(node, message)
+                self.fail_with(node, message, "put the text itself in quotes")
             }
         }
     }
 
-    fn wrong_count<T>(&mut self, node: &IdedExpr, name: &str, takes: &str) -> Option<T> {
+    fn wrong_count<T>(
+        &mut self,
+        node: &IdedExpr,
+        name: &str,
+        takes: &str,
+        example: &str,
+    ) -> Option<T> {
         let span = self.source.name_span(&self.syntax.info, node);
-        self.errors
-            .push(ConditionError::new(span, format!("`{name}` takes {takes}")));
-        None
-    }
-
-    fn fail<T>(&mut self, node: &IdedExpr, message: impl Into<String>) -> Option<T> {
-        let span = self.source.span(&self.syntax.info, node);
-        self.errors.push(ConditionError::new(span, message));
-        None
+        self.fail_at(
+            span,
+            format!("`{name}` takes {takes}"),
+            format!("as in {example}"),
+        )
     }
 
     fn fail_with<T>(

@@ -14,6 +14,8 @@ pub(super) struct Syntax {
 
 const MAX_BYTES: usize = 4 * 1024;
 const MAX_NESTING: u16 = 24;
+const SPLIT: &str = "split it into a list of conditions, which must all hold";
+const EXAMPLE: &str = "write one like quality > 70";
 
 /// Words that CEL keeps for itself.
 const RESERVED: [&str; 17] = [
@@ -74,7 +76,7 @@ fn oversize(source: &Source<'_>) -> Option<ConditionError> {
         return Some(ConditionError::new(whole, "the condition is empty").help(help));
     }
     let (depth, at) = source.deepest;
-    (depth > usize::from(MAX_NESTING)).then(|| source.error_at(at, too_deep()))
+    (depth > usize::from(MAX_NESTING)).then(|| source.error_at(at, too_deep()).help(SPLIT))
 }
 
 /// Every mistake that is recognised from the tokens alone. Asked only after the parser refused, so
@@ -206,9 +208,11 @@ fn bad_word(source: &Source<'_>, at: usize) -> Option<ConditionError> {
 fn lone_bracket(source: &Source<'_>, at: usize) -> ConditionError {
     let text = source.token_text(at);
     if ["(", "[", "{"].contains(&text) {
-        source.error_at(at, format!("this `{text}` is never closed"))
+        let error = source.error_at(at, format!("this `{text}` is never closed"));
+        error.help("close it, or take it away")
     } else {
-        source.error_at(at, format!("this `{text}` closes nothing"))
+        let error = source.error_at(at, format!("this `{text}` closes nothing"));
+        error.help("take it away, or open it before")
     }
 }
 
@@ -254,22 +258,25 @@ fn escape_len(rest: &str) -> Option<usize> {
 /// The parser's first complaint, when none of the known mistakes explains it.
 fn unknown(source: &Source<'_>, errors: &[ParseError]) -> ConditionError {
     if errors.iter().any(is_limit) {
-        return ConditionError::new(0..source.text.len(), too_deep());
+        return ConditionError::new(0..source.text.len(), too_deep()).help(SPLIT);
     }
     let Some(error) = errors.first() else {
-        return ConditionError::new(0..source.text.len(), "this is no condition");
+        return ConditionError::new(0..source.text.len(), "this is no condition").help(EXAMPLE);
     };
     let byte = byte_of(source.text, error.pos);
     let at = source.token_at(byte);
     let token = source.token_text(at);
     if error.msg.contains("invalid int") || error.msg.contains("invalid uint") {
-        return source.error_at(at, "a whole number has at most 18 digits");
+        let error = source.error_at(at, "a whole number has at most 18 digits");
+        return error.help("write a smaller number, or quote it if it is text");
     }
     if error.msg.contains("invalid double") {
-        return source.error_at(at, "this number is too large");
+        let error = source.error_at(at, "this number is too large");
+        return error.help("write a number below 1e308");
     }
     if error.msg.contains("invalid string") {
-        return source.error_at(at, "this text holds a character that does not exist");
+        let error = source.error_at(at, "this text holds a character that does not exist");
+        return error.help("write the character itself in place of its number");
     }
     if error.msg.contains("unsupported syntax") {
         let help = "a missing field is no error: ask has(field) where it matters";
@@ -279,9 +286,11 @@ fn unknown(source: &Source<'_>, errors: &[ParseError]) -> ConditionError {
     }
     if token.is_empty() {
         let end = source.text.trim_end().len();
-        return ConditionError::new(end..end, "something is missing at the end");
+        let error = ConditionError::new(end..end, "something is missing at the end");
+        return error.help("write what follows, or take the last sign away");
     }
-    source.error_at(at, format!("`{token}` is not expected here"))
+    let error = source.error_at(at, format!("`{token}` is not expected here"));
+    error.help("join conditions by `&&` or `||`, and put text in quotes")
 }
 
 fn is_limit(error: &ParseError) -> bool {

@@ -6,7 +6,7 @@ use crate::record::value::Value;
 use crate::record::yaml::{Data, Node, Style};
 use crate::rules::RuleSet;
 use crate::rules::condition::{Condition, ConditionError, LARGE_STACK, Names};
-use crate::rules::decode::{File, near};
+use crate::rules::decode::File;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -41,8 +41,8 @@ impl Loading<'_> {
                 }
             }
         }
-        let mut wanted = self.written("rules", false);
-        wanted.extend(self.written("queues", true));
+        let mut wanted = self.sources_of("rules", false);
+        wanted.extend(self.sources_of("queues", true));
         let (mut compiled, mut left) = (HashMap::new(), Vec::new());
         for written in wanted {
             match known.remove(&written) {
@@ -84,7 +84,7 @@ impl Loading<'_> {
     }
 
     /// Every condition under `when` and `unless` in the entries of a section.
-    fn written(&self, section: &'static str, score: bool) -> Vec<Written> {
+    fn sources_of(&self, section: &'static str, score: bool) -> Vec<Written> {
         let mut written = Vec::new();
         for section in self.named(section) {
             let entries = section.node.as_list().unwrap_or_default().iter();
@@ -117,7 +117,8 @@ impl Loading<'_> {
             );
             let help = match &node.data {
                 Data::Map(_) => Some(format!("write it like `{key}: quality > 70`")),
-                _ => quoted_form(&file.text, node.span.start),
+                _ => quoted_form(&file.text, node.span.start)
+                    .or_else(|| Some("write each condition as one line of the list".to_owned())),
             };
             file.error("wrong-type", &node.span, message, help);
             return None;
@@ -131,10 +132,7 @@ impl Loading<'_> {
         let compiled = self.compiled.get(&written).cloned();
         let source = written.0;
         match compiled.unwrap_or_else(|| Condition::compile(&source, &names)) {
-            Ok(condition) => {
-                self.check_topics(file, node, *style, &condition);
-                Some(condition)
-            }
+            Ok(condition) => Some(condition),
             Err(errors) => {
                 let help = match style {
                     Style::Plain => cut_by_comment(file, node, &source, &errors, &names),
@@ -146,19 +144,6 @@ impl Loading<'_> {
                     file.error("condition", &span, error.message, help);
                 }
                 None
-            }
-        }
-    }
-
-    /// Files may name topics that no rule knows, so that only a likely slip is told.
-    fn check_topics(&self, file: &File<'_>, node: &Node, style: Style, condition: &Condition) {
-        let topics = condition.topics().iter();
-        for (topic, span) in topics.filter(|(topic, _)| !self.topics.contains(topic)) {
-            if let Some(near) = near(topic, self.topics.iter().map(String::as_str)) {
-                let span = in_file(&file.text, node, style, &condition.source, span);
-                let help = Some(format!("did you mean `{near}`?"));
-                let message = format!("no topic `{topic}` is declared");
-                file.warning("unknown-topic", &span, message, help);
             }
         }
     }
@@ -192,6 +177,19 @@ fn cut_by_comment(
     (never_ends || Condition::compile(whole.trim_end(), names).is_ok())
         .then(|| quoted_form(&file.text, node.span.start))
         .flatten()
+}
+
+/// Where bytes of a compiled condition stand in the file.
+pub(super) fn place(
+    file: &File<'_>,
+    node: &Node,
+    condition: &Condition,
+    span: &Range<usize>,
+) -> Range<usize> {
+    match node.data {
+        Data::Scalar(_, style) => in_file(&file.text, node, style, &condition.source, span),
+        _ => node.span.clone(),
+    }
 }
 
 /// Where bytes of a condition stand in the file: its characters are looked for one after the other,

@@ -20,17 +20,6 @@ impl<'a> Loading<'a> {
                 continue;
             };
             examples.extend(of_this);
-            // A condition that did not compile would read as none.
-            if let Some(first) = queues.iter().find(|first| first.takes_all_of(&queue))
-                && !self.is_faulty()
-            {
-                let message = format!(
-                    "nothing reaches the queue `{}`: `{}` before it takes all",
-                    queue.name, first.name
-                );
-                let help = format!("give `{}` a `when`, or move it to the end", first.name);
-                file.warning("unreachable-queue", &node.span, message, Some(help));
-            }
             queues.push(queue);
         }
         (queues, examples)
@@ -100,15 +89,6 @@ impl<'a> Loading<'a> {
             ignores_quiet,
             place,
         })
-    }
-}
-
-impl Queue {
-    /// Whether a later queue gets nothing that this one leaves.
-    fn takes_all_of(&self, later: &Self) -> bool {
-        let unconditional = self.when.is_empty() && self.unless.is_empty();
-        let acts = !self.shadow && self.decide.is_none();
-        unconditional && acts && (self.takes == Takes::All || self.takes == later.takes)
     }
 }
 

@@ -181,7 +181,7 @@ fn reassert(file: &File<'_>, node: &Node, default: Reassert) -> Reassert {
                 "wrong-type",
                 &node.span,
                 format!("`{key}` must be 0 or more"),
-                None,
+                Some("0 never writes again what a feed took back".to_owned()),
             );
         }
         count
@@ -200,15 +200,17 @@ fn known(file: &File<'_>, node: &Node, what: &str, queues: &[Queue]) -> Vec<Stri
         if !queues.iter().any(|queue| queue.name == *name) {
             let known: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
             let help = match near(name, known.iter().copied()) {
-                Some(near) => Some(format!("did you mean `{near}`?")),
-                None if known.is_empty() => None,
-                None => Some(format!("there are {}", listed(&known))),
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => {
+                    format!("add it under `queues:` as `- {{name: {name}}}`")
+                }
+                None => format!("there are {}", listed(&known)),
             };
             file.error(
                 "unknown-queue",
                 &node.span,
                 format!("there is no queue `{name}`"),
-                help,
+                Some(help),
             );
         }
     }

@@ -1,13 +1,13 @@
-//! `score:`, `topics:` and `rules:` what a record is worth.
+//! `score:` and `rules:` what a record is worth.
 
 use super::Loading;
 use super::examples::{Example, Of};
 use crate::record::yaml::Node;
-use crate::rules::decode::{File, near};
+use crate::rules::decode::{File, listed, near};
 use crate::rules::score::Axis;
 use crate::rules::types::Type;
 use crate::rules::words::Phrase;
-use crate::rules::{Own, Rule, RuleSet, Scoring, Topic, topics};
+use crate::rules::{Own, Rule, RuleSet, Scoring};
 
 const AXES: [(&str, Axis); 3] = [
     ("quality", Axis::Quality),
@@ -79,7 +79,7 @@ impl<'a> Loading<'a> {
                     "wrong-type",
                     &node.span,
                     format!("`{field}` is {other}, and points need a number"),
-                    None,
+                    Some("name a field of a number, such as `quality`".to_owned()),
                 );
                 None
             }
@@ -97,67 +97,6 @@ impl<'a> Loading<'a> {
                 None
             }
         }
-    }
-
-    pub(super) fn topics(&self) -> Vec<Topic> {
-        let mut parents = Vec::new();
-        let mut topics: Vec<Topic> = Vec::new();
-        for (file, node) in self.entries("topics") {
-            let mut fields = file.fields(node, "a topic");
-            let name = fields
-                .need("name", "name: AI")
-                .and_then(|n| Some((file.text(n, "`name`")?, n)));
-            let parent = fields
-                .get("parent")
-                .and_then(|n| Some((file.text(n, "`parent`")?, n)));
-            let points = fields.get("points").and_then(|n| file.whole(n, "`points`"));
-            let keywords = fields
-                .get("keywords")
-                .map(|n| file.texts(n, "`keywords`"))
-                .unwrap_or_default();
-            fields.finish();
-            let keywords = keywords
-                .into_iter()
-                .filter_map(|(word, node)| phrase(file, &word, node))
-                .collect();
-            let Some((name, node)) = name else { continue };
-            self.claim("topic", &name, file, &node.span);
-            let place = file.place(node.span.start);
-            topics.push(Topic {
-                name,
-                parent: parent.as_ref().map(|(p, _)| p.clone()),
-                points: points.unwrap_or(0),
-                keywords,
-                place,
-            });
-            parents.push(parent.map(|(_, node)| (file, node)));
-        }
-        for (topic, parent) in topics.iter().zip(parents) {
-            let (Some(name), Some((file, node))) = (&topic.parent, parent) else {
-                continue;
-            };
-            if !topics.iter().any(|t| t.name == *name) {
-                let help = match near(name, topics.iter().map(|t| t.name.as_str())) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("declare it: `- {{name: {name}}}`"),
-                };
-                file.error(
-                    "unknown-topic",
-                    &node.span,
-                    format!("there is no topic `{name}`"),
-                    Some(help),
-                );
-            } else if is_own_parent(&topics, &topic.name) {
-                let message = format!("`{}` is its own parent, by way of `{name}`", topic.name);
-                file.error(
-                    "topic-cycle",
-                    &node.span,
-                    message,
-                    Some("take one `parent` away".into()),
-                );
-            }
-        }
-        topics
     }
 
     /// Reads the rules into the set and returns their examples.
@@ -190,13 +129,17 @@ impl<'a> Loading<'a> {
             if let Some((source, node)) = &source
                 && set.source(source).is_none()
             {
-                let help = near(source, set.sources.iter().map(|s| s.name.as_str()))
-                    .map(|n| format!("did you mean `{n}`?"));
+                let names: Vec<&str> = set.sources.iter().map(|s| s.name.as_str()).collect();
+                let help = match near(source, names.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if names.is_empty() => "declare it under `sources:`".to_owned(),
+                    None => format!("there are {}", listed(&names)),
+                };
                 file.error(
                     "unknown-source",
                     &node.span,
                     format!("there is no source `{source}`"),
-                    help,
+                    Some(help),
                 );
             }
             let (id, node) = match id {
@@ -222,25 +165,20 @@ impl<'a> Loading<'a> {
     }
 }
 
-fn is_own_parent(topics: &[Topic], name: &str) -> bool {
-    let parent = |name: &str| topics.iter().find(|t| t.name == name)?.parent.as_deref();
-    topics::lineage(name, parent).last() == Some(&name)
-}
-
 /// `mode: shadow` or `mode: live`.
 pub(super) fn shadow(file: &File<'_>, node: Option<&Node>) -> bool {
     node.and_then(|n| file.word(n, "`mode`", &[("live", false), ("shadow", true)]))
         .unwrap_or(false)
 }
 
-fn phrase(file: &File<'_>, word: &str, node: &Node) -> Option<Phrase> {
+pub(super) fn phrase(file: &File<'_>, word: &str, node: &Node) -> Option<Phrase> {
     let phrase = Phrase::new(word);
     if phrase.is_none() {
         file.error(
             "bad-keyword",
             &node.span,
             "a keyword needs a letter or a digit",
-            None,
+            Some("write a word, or take the keyword away".to_owned()),
         );
     }
     phrase

@@ -289,14 +289,15 @@ fn sets(
                         "wrong-type",
                         &node.span,
                         format!("`{}` must be set to one value", key.text),
-                        None,
+                        Some("write text, a number, true or false".to_owned()),
                     );
                 }
                 Some(value) if key.text == published && value.as_bool().is_none() => {
                     let message = format!(
                         "`{published}` says whether a record is published: set it to true or false"
                     );
-                    file.error("wrong-type", &node.span, message, None);
+                    let help = Some(format!("{published}: true, or {published}: false"));
+                    file.error("wrong-type", &node.span, message, help);
                 }
                 Some(value) => {
                     values.set(&key.text, value.clone());

@@ -39,10 +39,10 @@ impl<'a> Check<'a> {
                 Some((Expr::About(topic), Type::Bool))
             }
             ("mentions", [_, ..]) => self.mentions(args),
-            ("has", _) => self.wrong_count(node, "has", "one field: has(title)"),
-            ("size", _) => self.wrong_count(node, "size", "one text or list: size(topics)"),
-            ("about", _) => self.wrong_count(node, "about", "one topic: about(\"AI\")"),
-            ("mentions", _) => self.wrong_count(node, "mentions", "phrases: mentions(\"AI\")"),
+            ("has", _) => self.wrong_count(node, "has", "one field", "has(title)"),
+            ("size", _) => self.wrong_count(node, "size", "one text or list", "size(topics)"),
+            ("about", _) => self.wrong_count(node, "about", "one topic", "about(\"AI\")"),
+            ("mentions", _) => self.wrong_count(node, "mentions", "phrases", "mentions(\"AI\")"),
             _ => {
                 let span = self.source.name_span(&self.syntax.info, node);
                 let known = TEXT_METHODS
@@ -81,12 +81,16 @@ impl<'a> Check<'a> {
             ("endsWith", [part]) => self.part(Part::End, target, name, part),
             ("matches", [pattern]) => self.matches(target, pattern),
             ("exists" | "all", _) => {
-                let takes = format!("a name and a condition: topics.{name}(t, t == \"AI\")");
-                self.wrong_count(node, name, &takes)
+                let example = format!("topics.{name}(t, t == \"AI\")");
+                self.wrong_count(node, name, "a name and a condition", &example)
             }
-            ("size" | "lowerAscii", _) => self.wrong_count(node, name, "nothing"),
+            ("size" | "lowerAscii", _) => {
+                let example = format!("title.{name}()");
+                self.wrong_count(node, name, "nothing", &example)
+            }
             ("contains" | "startsWith" | "endsWith" | "matches", _) => {
-                self.wrong_count(node, name, "one text")
+                let example = format!("title.{name}(\"AI\")");
+                self.wrong_count(node, name, "one text", &example)
             }
             _ => {
                 let span = self.source.name_span(&self.syntax.info, node);
@@ -137,7 +141,7 @@ impl<'a> Check<'a> {
                     "`size` takes text or a list, and {} is {other}",
                     self.quote(of)
                 );
-                self.fail(of, message)
+                self.fail_with(of, message, "as in size(title) or size(topics)")
             }
         }
     }
@@ -160,7 +164,8 @@ impl<'a> Check<'a> {
         let written = self.constant_text(pattern, "matches")?;
         if written.len() > MAX_PATTERN_BYTES {
             let message = format!("a pattern has at most {MAX_PATTERN_BYTES} bytes");
-            return self.fail(pattern, message);
+            let help = "split it into several, joined by `||`; words go into mentions()";
+            return self.fail_with(pattern, message, help);
         }
         let compiled = RegexBuilder::new(&written)
             .size_limit(MAX_PATTERN_MEMORY)
@@ -173,7 +178,8 @@ impl<'a> Check<'a> {
                 let reason = error.to_string();
                 let reason = reason.lines().last().unwrap_or_default();
                 let reason = reason.trim_start_matches("error: ").trim_end_matches('.');
-                self.fail(pattern, format!("this pattern cannot be read: {reason}"))
+                let message = format!("this pattern cannot be read: {reason}");
+                self.fail_with(pattern, message, pattern_mend(reason))
             }
         }
     }
@@ -189,7 +195,8 @@ impl<'a> Check<'a> {
                 Some(Some(phrase)) => phrases.push(phrase),
                 Some(None) => {
                     let message = "a phrase holds more than spaces and dashes";
-                    complete = self.fail::<()>(arg, message).is_some();
+                    let help = "write a word of at least one letter or digit";
+                    complete = self.fail_with::<()>(arg, message, help).is_some();
                 }
                 None => complete = false,
             }
@@ -214,14 +221,13 @@ impl<'a> Check<'a> {
                     "{who} looks into a list, and {} is {other}",
                     self.quote(target)
                 );
-                return self.fail(target, message);
+                let help = "as in topics.exists(t, t.startsWith(\"A\"))";
+                return self.fail_with(target, message, help);
             }
         };
         let Node::Ident(name) = &variable.expr else {
-            return self.fail(
-                variable,
-                format!("{who} takes a name for the element first"),
-            );
+            let message = format!("{who} takes a name for the element first");
+            return self.fail_with(variable, message, "as in topics.exists(t, t == \"AI\")");
         };
         if self.is_known(name) {
             let message = format!("`{name}` already means something here");
@@ -230,7 +236,8 @@ impl<'a> Check<'a> {
         if self.variables.len() >= MAX_NESTING {
             let message =
                 format!("at most {MAX_NESTING} of `exists` and `all` stand inside each other");
-            return self.fail(target, message);
+            let help = "ask for the inner one in a condition of its own";
+            return self.fail_with(target, message, help);
         }
         self.variables.push((name.clone(), element));
         let condition = self.need(condition, &Type::Bool, who);
@@ -244,4 +251,35 @@ impl<'a> Check<'a> {
             Type::Bool,
         ))
     }
+}
+
+/// What to do about a pattern that cannot be read.
+fn pattern_mend(reason: &str) -> &'static str {
+    const MENDS: [(&str, &str); 5] = [
+        (
+            "unclosed group",
+            "close the `(`, or write `\\(` for a bracket in the text",
+        ),
+        (
+            "unopened group",
+            "open a `(` before it, or write `\\)` for a bracket in the text",
+        ),
+        (
+            "unclosed character class",
+            "close the `[`, or write `\\[` for one in the text",
+        ),
+        (
+            "repetition",
+            "put what repeats before it, or a backslash for the sign itself",
+        ),
+        (
+            "look",
+            "ask in a second condition, as in !title.matches(r\"…\")",
+        ),
+    ];
+    let known = MENDS.into_iter().find(|(part, _)| reason.contains(part));
+    known.map_or(
+        "write a backslash before a sign that stands for itself",
+        |(_, mend)| mend,
+    )
 }

@@ -77,7 +77,8 @@ impl<'a> Check<'a> {
                 self.quote(then),
                 self.quote(otherwise)
             );
-            return self.fail(node, message);
+            let help = "make both text, both numbers, or both conditions";
+            return self.fail_with(node, message, help);
         };
         Some((
             Expr::If(Box::new([condition, then_expr, otherwise_expr])),
@@ -110,7 +111,8 @@ impl<'a> Check<'a> {
                     "`in` looks into a list, and {} is {other}",
                     self.quote(list)
                 );
-                return self.fail(list, message);
+                let help = "as in domain in [\"example.org\"], or a name under `lists:`";
+                return self.fail_with(list, message, help);
             }
         };
         let kind = self.common(node, (element, &element_kind), (list, &inside), "found in")?;
@@ -155,10 +157,8 @@ impl<'a> Check<'a> {
             "compared with",
         )?;
         if kind == Kind::Bool && comparison.is_ordering() {
-            return self.fail(
-                node,
-                "true and false have no order: compare them by `==` or `!=`",
-            );
+            let message = "true and false have no order";
+            return self.fail_with(node, message, "compare them by `==` or `!=`");
         }
         let expr = match (left_expr, right_expr) {
             (Expr::Number(left), Expr::Number(right)) => {
@@ -238,12 +238,17 @@ impl<'a> Check<'a> {
                     "this computes with numbers, and {} is {kind}",
                     self.quote(side)
                 );
-                return self.fail(side, message);
+                let help = "write a number, or a field of one; `+` joins text with text";
+                return self.fail_with(side, message, help);
             }
         }
         if let (Expr::Number(a), Expr::Number(b)) = (&left_expr, &right_expr) {
             let Some(result) = operation.apply(*a, *b) else {
-                return self.fail(node, "this computation has no result");
+                return self.fail_with(
+                    node,
+                    "this computation has no result",
+                    "do not divide by zero, and keep numbers below 1e308",
+                );
             };
             return Some((Expr::Number(result), Type::Number));
         }
@@ -291,7 +296,8 @@ impl<'a> Check<'a> {
                     self.quote(left),
                     self.quote(right),
                 );
-                return self.fail(node, message);
+                let help = common_mend(verb, left_kind, right_kind);
+                return self.fail_with(node, message, help);
             }
         };
         match kind {
@@ -307,6 +313,19 @@ impl<'a> Check<'a> {
                 )
             }
         }
+    }
+}
+
+/// How to make two sides comparable.
+fn common_mend(verb: &str, left: &Type, right: &Type) -> &'static str {
+    match (left, right) {
+        (Type::Number, Type::Text) | (Type::Text, Type::Number) if verb != "joined to" => {
+            "numbers go without quotes, text in quotes; size() of a text is a number"
+        }
+        (Type::List(_), _) => "ask for one element by `in`, or for its size()",
+        (_, Type::List(_)) => "ask for one element by `in`",
+        (Type::Bool, _) | (_, Type::Bool) => "true and false are conditions by themselves",
+        _ => "compare text with text and numbers with numbers",
     }
 }
 

@@ -13,7 +13,11 @@ impl<'a> Check<'a> {
     /// Where a name, or a way that starts at one, leads.
     pub(super) fn place(&mut self, node: &IdedExpr) -> Option<(Path, Type)> {
         if self.depth >= MAX_DEPTH {
-            return self.fail(node, "this leads too deep into the record");
+            return self.fail_with(
+                node,
+                "this leads too deep into the record",
+                "ask for a field nearer to the top",
+            );
         }
         self.depth += 1;
         let place = self.step(node);
@@ -27,13 +31,17 @@ impl<'a> Check<'a> {
             Node::Select(select) => (&*select.operand, Step::Key(select.field.clone())),
             Node::Call(call) if call.func_name == symbols::INDEX => {
                 let [operand, index] = call.args.as_slice() else {
-                    return self.fail(node, "this is no index");
+                    return self.fail_with(node, "this is no index", "as in images[0]");
                 };
                 (operand, self.index(index)?)
             }
             _ => {
                 let message = format!("{} is no field of a record", self.quote(node));
-                return self.fail(node, message);
+                return self.fail_with(
+                    node,
+                    message,
+                    "name a field, such as title or provider.name",
+                );
             }
         };
         if self.is_ident(operand, "record") {
@@ -77,7 +85,8 @@ impl<'a> Check<'a> {
             (_, Step::Key(_)) => format!("{} is {kind}, which has no fields", self.quote(operand)),
             (_, Step::At(_)) => format!("{} is {kind}, which has no elements", self.quote(operand)),
         };
-        self.fail(node, message)
+        let help = format!("leave out what follows `{}`", self.written(operand));
+        self.fail_with(node, message, help)
     }
 
     pub(super) fn index(&mut self, node: &IdedExpr) -> Option<Step> {
@@ -86,9 +95,10 @@ impl<'a> Check<'a> {
             Node::Literal(LiteralValue::Int(at)) if *at.inner() >= 0 => {
                 Some(Step::At(usize::try_from(*at.inner()).ok()?))
             }
-            _ => self.fail(
+            _ => self.fail_with(
                 node,
                 "between `[` and `]` stands a key in quotes, or 0, 1, 2, …",
+                "as in images[0] or record[\"odd-key\"]",
             ),
         }
     }
@@ -108,7 +118,11 @@ impl<'a> Check<'a> {
                 let help = "write score.quality, score.heat, score.topic or score.total";
                 self.fail_with(node, "`score` is asked by axis", help)
             }
-            "age_hours" | "age_days" => self.fail(node, format!("`{name}` is never missing")),
+            "age_hours" | "age_days" => self.fail_with(
+                node,
+                format!("`{name}` is never missing"),
+                format!("as in `{name} > 7`"),
+            ),
             _ if self.named_list(name).is_some() => {
                 let help = format!("write `x in {name}`, or {name}.exists(x, …)");
                 self.fail_with(node, format!("`{name}` is a list, not a field"), help)
