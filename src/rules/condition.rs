@@ -24,7 +24,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use expr::Expr;
 
@@ -54,6 +54,8 @@ pub struct Condition {
     pub source: Arc<str>,
     expr: Arc<Expr>,
     reads: Arc<Reads>,
+    /// What can be said of it alone, once that was asked: a set that is loaded again asks again.
+    alone: Arc<OnceLock<reason::Alone>>,
 }
 
 /// What a condition names, beyond the record.
@@ -188,6 +190,7 @@ impl Condition {
             source: source.into(),
             expr: expr.into(),
             reads: reads.into(),
+            alone: Arc::default(),
         })
     }
 

@@ -29,15 +29,27 @@ pub(crate) struct File<'f> {
 
 impl File<'_> {
     pub(crate) fn place(&self, at: usize) -> Place {
+        Place {
+            file: self.short.clone(),
+            line: self.line_and_column(at).0,
+        }
+    }
+
+    /// The line of a byte and its column in characters, both from 1. Sets of many rules ask often,
+    /// so that the lines are counted once.
+    fn line_and_column(&self, at: usize) -> (usize, usize) {
         let breaks = self.breaks.get_or_init(|| {
             let breaks = self.text.match_indices('\n');
             breaks.map(|(at, _)| at).collect()
         });
-        let line = breaks.partition_point(|line_break| *line_break < at) + 1;
-        Place {
-            file: self.short.clone(),
-            line,
-        }
+        let line = breaks.partition_point(|line_break| *line_break < at);
+        let start = line.checked_sub(1).and_then(|above| breaks.get(above));
+        let start = start.map_or(0, |line_break| line_break + 1);
+        let column = self
+            .text
+            .get(start..at)
+            .map_or(0, |text| text.chars().count());
+        (line + 1, column + 1)
     }
 
     pub(crate) fn error(
@@ -73,6 +85,7 @@ impl File<'_> {
             code,
             severity,
             file,
+            |at| self.line_and_column(at),
             span.clone(),
             message,
             help,

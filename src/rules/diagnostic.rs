@@ -1,7 +1,6 @@
 //! What is wrong with a rule set: each fault at its file, line and column, with the line itself
 //! and what to write instead.
 
-use crate::record::yaml;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
@@ -41,17 +40,18 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// A fault at some bytes of a file.
+    /// A fault at some bytes of a file; `place` tells the line and the column of a byte.
     pub(crate) fn new(
         code: &'static str,
         severity: Severity,
         (file, text): (&str, &Arc<str>),
+        place: impl Fn(usize) -> (usize, usize),
         span: Range<usize>,
         message: String,
         help: Option<String>,
     ) -> Self {
         let span = line_only(text, span);
-        let (line, column) = yaml::place(text, span.start);
+        let (line, column) = place(span.start);
         let file = file.to_owned();
         Self {
             code,

@@ -311,9 +311,13 @@ impl<'a> Loading<'a> {
                 .iter()
                 .flat_map(|queue| queue.when.iter().chain(&queue.unless));
             set.reads_age = rules.chain(queues).any(Condition::reads_age);
-            set.plan = Plan::new(&set.rules, &set.topics);
+            set.plan = std::thread::scope(|scope| {
+                let plan = scope.spawn(|| Plan::new(&set.rules, &set.topics));
+                self.warn(&set);
+                plan.join()
+            })
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             examples.into_iter().for_each(|example| example.run(&set));
-            self.warn(&set);
         }
         set
     }

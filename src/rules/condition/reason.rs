@@ -14,6 +14,7 @@ use super::Condition;
 use super::expr::Expr;
 use claim::Literal;
 use known::is_consistent;
+use std::borrow::Cow;
 
 /// Tries before a statement counts as possible.
 const MOST_TRIES: usize = 200;
@@ -23,6 +24,34 @@ const MOST_TRIES: usize = 200;
 pub(crate) struct Policy<'c> {
     pub(crate) when: &'c [Condition],
     pub(crate) unless: &'c [Condition],
+}
+
+/// What can be said of one condition alone.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    /// It can be true, and so can each part's opposite: there is nothing odd about it.
+    pub(crate) is_ordinary: bool,
+    normal_form: String,
+}
+
+impl Condition {
+    /// What can be said of it alone.
+    pub(crate) fn alone(&self) -> &Alone {
+        self.alone.get_or_init(|| {
+            let parts = match &*self.expr {
+                Expr::All(parts) => parts.as_slice(),
+                other => std::slice::from_ref(other),
+            };
+            let only = Policy {
+                when: std::slice::from_ref(self),
+                unless: &[],
+            };
+            Alone {
+                is_ordinary: only.can_hold() && parts.iter().all(|part| can_be(part, false)),
+                normal_form: only.written(),
+            }
+        })
+    }
 }
 
 /// Whether some record may make the condition true (or false, as asked).
@@ -49,7 +78,14 @@ impl<'c> Policy<'c> {
     }
 
     /// A text that two policies share only if they hold for the same records.
-    pub(crate) fn normal_form(self) -> String {
+    pub(crate) fn normal_form(self) -> Cow<'c, str> {
+        match (self.when, self.unless) {
+            ([only], []) => Cow::Borrowed(&only.alone().normal_form),
+            _ => Cow::Owned(self.written()),
+        }
+    }
+
+    fn written(self) -> String {
         let excepted = self.unless.iter().map(|c| statement(&c.expr, true, false));
         let when = self.when.iter().map(|c| statement(&c.expr, true, false));
         let (when, unless) = (

@@ -216,6 +216,14 @@ impl Lowering {
     }
 
     fn number(&mut self, side: &Expr) -> u32 {
+        // Most numbers are fields, and there are few of those.
+        let is_it = |known: &Expr| match (known, side) {
+            (Expr::Field(known), Expr::Field(path)) => same(known, path),
+            _ => false,
+        };
+        if let Some(known) = self.plan.numbers.iter().position(is_it) {
+            return id(known);
+        }
         let next = id(self.plan.numbers.len());
         *self.numbers.entry(format!("{side:?}")).or_insert_with(|| {
             self.plan.numbers.push(side.clone());

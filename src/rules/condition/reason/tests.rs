@@ -204,7 +204,9 @@ fn one_policy_implies_another() {
 
 #[test]
 fn one_meaning_has_one_form() {
-    let form = |when: &[&str], unless: &[&str]| as_policy(&policy(when, unless)).normal_form();
+    let form = |when: &[&str], unless: &[&str]| {
+        as_policy(&policy(when, unless)).normal_form().into_owned()
+    };
     let same = [
         (
             form(&["quality > 3", "heat < 2"], &[]),

@@ -18,6 +18,11 @@ struct Part<'a> {
 impl Entry<'_> {
     /// Tells each condition that is always one thing; if none is, the whole when it never holds.
     pub(super) fn warn_of_constants(&self) {
+        if let ([only], []) = (self.policy.when, self.policy.unless)
+            && only.alone().is_ordinary
+        {
+            return;
+        }
         let mut told = false;
         let always = |part: &Part<'_>| !reason::can_be(part.expr, false);
         for part in self.when.iter().flat_map(|w| parts(*w)).filter(always) {
