@@ -13,6 +13,7 @@ mod load;
 mod near;
 mod plan;
 pub mod reads;
+pub mod route;
 pub mod score;
 pub mod topic_files;
 mod topics;
@@ -366,6 +367,14 @@ impl RuleSet {
     /// As [`RuleSet::load`].
     pub fn reload(folder: &Path, previous: &Self) -> Result<Self, Refused> {
         load::load(folder, Some(previous))
+    }
+
+    /// Every condition of its rules and queues.
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let rules = self.rules.iter().map(|rule| (&rule.when, &rule.unless));
+        let queues = self.queues.iter().map(|queue| (&queue.when, &queue.unless));
+        let all = rules.chain(queues);
+        all.flat_map(|(when, unless)| when.iter().chain(unless))
     }
 
     /// The source of that name.

@@ -4,8 +4,9 @@
 //! A rule moves a record only through its points, and points move it only across a number that some
 //! queue compares the score with; so hardly any record is routed a second time.
 
-use crate::rules::assess::{self, Assessment, Hit, Occasion, Subject};
+use crate::rules::assess::{Assessment, Hit, Occasion, Subject};
 use crate::rules::reads::Edges;
+use crate::rules::route;
 use crate::rules::score::{Axis, Score};
 use crate::rules::{Queue, RuleSet};
 use jiff::Timestamp;
@@ -61,7 +62,7 @@ impl<'r> Removal<'r> {
         let mut scores: Vec<Score> = others.iter().map(|(_, score)| *score).collect();
         scores.sort_unstable_by_key(|s| (s.quality, s.heat, s.topic));
         scores.dedup();
-        let routes = assess::routes_with(self.rules, subject, occasion, &scores, now);
+        let routes = route::routes_with(self.rules, subject, occasion, &scores, now);
         let leads_away = |score: &Score| {
             let at = scores.iter().position(|known| known == score);
             at.and_then(|at| routes.get(at))

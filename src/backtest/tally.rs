@@ -6,7 +6,8 @@ use super::suggest::Samples;
 use crate::item::Verdict;
 use crate::record;
 use crate::record::value::Map;
-use crate::rules::assess::{self, Assessment, Hit, Occasion, Route, Subject};
+use crate::rules::assess::{Assessment, Hit, Occasion, Route, Subject};
+use crate::rules::route;
 use crate::rules::{Queue, RuleSet};
 use jiff::Timestamp;
 use std::cmp::Reverse;
@@ -266,7 +267,7 @@ impl<'r> Tally<'r> {
             return Vec::new();
         }
         let Trial { rules, now, .. } = self.trial;
-        let judged = assess::shadow_queues(rules, subject, assessment.score, now);
+        let judged = route::shadow_queues(rules, subject, assessment.score, now);
         let standing = |queue: &Queue| {
             let at = rules
                 .queues

@@ -3,12 +3,11 @@
 use crate::item::Verdict;
 use crate::record::value::{Map, Value};
 use crate::record::{self};
-use crate::rules::condition::{Condition, Facts, MOST_STEPS, Need, Trace};
-use crate::rules::near::near_miss;
+use crate::rules::condition::{Condition, Facts, Need, Trace};
 use crate::rules::plan::{Look, Tell};
 use crate::rules::score::{Axis, Score};
 use crate::rules::words::Folded;
-use crate::rules::{Order, Own, Place, Queue, Rule, RuleSet};
+use crate::rules::{Own, Place, Rule, RuleSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -268,66 +267,6 @@ fn missing(rule: &Rule, facts: &Facts<'_>) -> Vec<String> {
     }
 }
 
-/// Where a record would go with each of these scores in place of its own.
-pub(crate) fn routes_with(
-    set: &RuleSet,
-    subject: &Subject<'_>,
-    occasion: Occasion,
-    scores: &[Score],
-    now: Timestamp,
-) -> Vec<Route> {
-    let unscored = unscored(set, subject.fields);
-    with_facts(set, subject, None, now, |facts| {
-        let route = |score: &Score| {
-            let mut tally = Tally {
-                unscored: unscored.clone(),
-                ..Tally::default()
-            };
-            let facts = facts.with(*score);
-            tally
-                .route(&set.queues, &facts, occasion, &mut Trace::default())
-                .0
-        };
-        scores.iter().map(route).collect()
-    })
-}
-
-/// Whether each queue in shadow mode holds for a record of this score, wherever it stands in the
-/// order. One that decides does not hold by a score whose own number was missing.
-pub(crate) fn shadow_queues<'s>(
-    set: &'s RuleSet,
-    subject: &Subject<'_>,
-    score: Score,
-    now: Timestamp,
-) -> Vec<(&'s Queue, Option<bool>)> {
-    let tally = Tally {
-        unscored: unscored(set, subject.fields),
-        ..Tally::default()
-    };
-    with_facts(set, subject, None, now, |facts| {
-        let facts = facts.with(score);
-        let shadow = set.queues.iter().filter(|queue| queue.shadow);
-        let judged = shadow.map(|queue| {
-            if !queue.takes.includes(subject.published) {
-                return (queue, Some(false));
-            }
-            let in_doubt = queue.decide.is_some() && tally.is_unscored(queue);
-            let held = holds(&queue.when, &queue.unless, &facts, &mut Trace::default());
-            (queue, held.filter(|held| !held || !in_doubt))
-        });
-        judged.collect()
-    })
-}
-
-/// The axes whose own number is missing.
-fn unscored(set: &RuleSet, fields: &Map) -> Vec<Axis> {
-    let mut tally = Tally::default();
-    for own in &set.scoring.own {
-        tally.own(own, fields);
-    }
-    tally.unscored
-}
-
 /// What is worked out once for a record.
 struct Known<'a> {
     folded: Option<Folded<'a>>,
@@ -396,16 +335,16 @@ pub(super) fn holds(
 }
 
 #[derive(Default)]
-struct Tally {
-    hits: Vec<Hit>,
-    shadow: Vec<Hit>,
-    not_evaluated: Vec<NotEvaluated>,
+pub(super) struct Tally {
+    pub(super) hits: Vec<Hit>,
+    pub(super) shadow: Vec<Hit>,
+    pub(super) not_evaluated: Vec<NotEvaluated>,
     /// The axes whose own number was missing, so that their points say nothing.
-    unscored: Vec<Axis>,
+    pub(super) unscored: Vec<Axis>,
 }
 
 impl Tally {
-    fn own(&mut self, own: &Own, fields: &Map) {
+    pub(super) fn own(&mut self, own: &Own, fields: &Map) {
         let value = fields.get(&own.field).and_then(Value::as_number);
         let Some(value) = value.filter(|n| n.abs() <= 1e9) else {
             self.not_evaluated.push(NotEvaluated {
@@ -450,16 +389,6 @@ impl Tally {
         }
     }
 
-    /// Whether a queue goes by points that a missing number left out.
-    fn is_unscored(&self, queue: &Queue) -> bool {
-        let mut conditions = queue.when.iter().chain(&queue.unless);
-        conditions.any(|condition| {
-            self.unscored
-                .iter()
-                .any(|axis| condition.reads_score(*axis))
-        })
-    }
-
     fn cap(&mut self, axis: Axis, cap: i64, at: &Place) {
         let over = self.sum(axis).saturating_sub(cap);
         if over > 0 {
@@ -491,81 +420,6 @@ impl Tally {
             self.sum(Axis::Topic),
         )
     }
-
-    fn route(
-        &mut self,
-        queues: &[Queue],
-        facts: &Facts<'_>,
-        occasion: Occasion,
-        trace: &mut Trace,
-    ) -> (Route, Vec<Near>) {
-        let mut near = Vec::new();
-        let mut in_doubt = false;
-        for queue in queues {
-            if !queue.looks_at(facts, occasion) {
-                continue;
-            }
-            trace.missing.clear();
-            let held = holds(&queue.when, &queue.unless, facts, trace);
-            if queue.shadow {
-                if held == Some(true) {
-                    let why = format!("would wait in {}", queue.name);
-                    let rule = format!("queue {}", queue.name);
-                    self.shadow.push(Hit {
-                        rule: rule.into(),
-                        axis: Axis::Topic,
-                        points: 0,
-                        why: why.into(),
-                        at: queue.place.clone(),
-                    });
-                }
-                continue;
-            }
-            match held {
-                // What an earlier queue or the score could not judge is not decided without a person.
-                Some(true)
-                    if queue.decide.is_some()
-                        && (in_doubt || !occasion.may_decide || self.is_unscored(queue)) => {}
-                Some(true) if queue.skip => return (Route::Skipped(queue.name.clone()), near),
-                Some(true) => return (Route::Queue(queue.name.clone(), queue.decide), near),
-                Some(false) => near.extend(near_miss(queue, facts)),
-                None => {
-                    in_doubt = true;
-                    let rule = format!("queue {}", queue.name).into();
-                    self.not_evaluated.push(NotEvaluated {
-                        rule,
-                        missing: trace.missing.clone(),
-                    });
-                }
-            }
-        }
-        (Route::Unrouted, near)
-    }
-
-    /// Where a record goes whose rules cost more than one record may: to the last queue that says
-    /// so, else to the last that a person reads. It is never skipped, nor decided without one.
-    fn over_budget(&mut self, queues: &[Queue], facts: &Facts<'_>, occasion: Occasion) -> Route {
-        let is_read = |queue: &&Queue| {
-            let waits = !queue.skip && !queue.shadow && queue.decide.is_none();
-            waits && queue.looks_at(facts, occasion)
-        };
-        let marked = queues
-            .iter()
-            .filter(is_read)
-            .rfind(|queue| queue.over_budget);
-        let Some(queue) = marked.or_else(|| queues.iter().rfind(is_read)) else {
-            return Route::Unrouted;
-        };
-        self.hits.push(Hit {
-            rule: "budget".into(),
-            axis: Axis::Topic,
-            points: 0,
-            why: format!("the rules were stopped after {MOST_STEPS} steps: the score is not whole")
-                .into(),
-            at: queue.place.clone(),
-        });
-        Route::Queue(queue.name.clone(), None)
-    }
 }
 
 impl Own {
@@ -591,33 +445,5 @@ fn axis_name(axis: Axis) -> &'static str {
         Axis::Quality => "quality",
         Axis::Heat => "heat",
         Axis::Topic => "topic",
-    }
-}
-
-impl Queue {
-    /// Whether it may take a record with the flag of its file.
-    fn looks_at(&self, facts: &Facts<'_>, occasion: Occasion) -> bool {
-        let published = occasion.taken_as.unwrap_or(facts.published);
-        self.takes.includes(published)
-    }
-
-    /// Where an item stands in the queue: the highest rank is read first.
-    ///
-    /// A fresh queue halves the score for every half-life since publication. What ranks is the
-    /// logarithm of that, `log2(score) + published / half_life`, which does not change with time.
-    #[must_use]
-    pub fn rank(&self, total: i64, published: Timestamp) -> f64 {
-        let seconds = published
-            .duration_since(Timestamp::UNIX_EPOCH)
-            .as_secs_f64();
-        #[allow(clippy::cast_precision_loss)]
-        match self.order {
-            Order::Score => total as f64,
-            Order::Oldest => -seconds,
-            Order::Newest => seconds,
-            Order::Fresh(half_life) => {
-                (total.max(1) as f64).log2() + seconds / half_life.as_secs_f64()
-            }
-        }
     }
 }

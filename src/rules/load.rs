@@ -302,15 +302,8 @@ impl<'a> Loading<'a> {
         set.desk = self.desk();
         // What a faulty condition does is of no interest: it was told already.
         if !self.is_faulty() {
-            let rules = set
-                .rules
-                .iter()
-                .flat_map(|rule| rule.when.iter().chain(&rule.unless));
-            let queues = set
-                .queues
-                .iter()
-                .flat_map(|queue| queue.when.iter().chain(&queue.unless));
-            set.reads_age = rules.chain(queues).any(Condition::reads_age);
+            let reads_age = set.conditions().any(Condition::reads_age);
+            set.reads_age = reads_age;
             set.plan = std::thread::scope(|scope| {
                 let plan = scope.spawn(|| Plan::new(&set.rules, &set.topics));
                 self.warn(&set);

@@ -19,6 +19,7 @@ mod bands;
 mod index;
 mod look;
 mod lower;
+mod sets;
 #[cfg(test)]
 mod tests;
 mod trigger;

@@ -23,13 +23,8 @@ impl RuleSet {
     pub fn keys(&self) -> BTreeSet<String> {
         let mut keys: BTreeSet<String> = ALWAYS.map(str::to_owned).into();
         keys.extend(self.scoring.own.iter().map(|own| own.field.clone()));
-        let rules = self.rules.iter().map(|rule| (&rule.when, &rule.unless));
-        let queues = self.queues.iter().map(|queue| (&queue.when, &queue.unless));
-        for condition in rules
-            .chain(queues)
-            .flat_map(|(when, unless)| when.iter().chain(unless))
-        {
-            walk(condition.expr(), &mut |expr| {
+        for condition in self.conditions() {
+            condition.expr().walk(&mut |expr| {
                 let (Expr::Field(path) | Expr::Has(path, _)) = expr else {
                     return;
                 };
@@ -73,7 +68,7 @@ impl Edges {
 
     fn add(&mut self, condition: &Condition) {
         let (mut compared, mut read) = ([0_usize; 4], [0_usize; 4]);
-        walk(condition.expr(), &mut |expr| match expr {
+        condition.expr().walk(&mut |expr| match expr {
             Expr::Threshold(threshold) => {
                 if let Expr::Score(axis) = threshold.side {
                     self.limits[place(axis)].push(threshold.limit);
@@ -122,40 +117,5 @@ fn place(axis: Option<Axis>) -> usize {
         Some(Axis::Heat) => 1,
         Some(Axis::Topic) => 2,
         None => 3,
-    }
-}
-
-/// Visits a node and all below it.
-fn walk<'e>(expr: &'e Expr, visit: &mut impl FnMut(&'e Expr)) {
-    visit(expr);
-    match expr {
-        Expr::Bool(_)
-        | Expr::Number(_)
-        | Expr::Text(_)
-        | Expr::List(_)
-        | Expr::Field(_)
-        | Expr::Score(_)
-        | Expr::Age(_)
-        | Expr::Has(..)
-        | Expr::About(_)
-        | Expr::Mentions(_) => {}
-        Expr::Not(inner)
-        | Expr::Negate(inner)
-        | Expr::LowerAscii(inner)
-        | Expr::TextSize(inner)
-        | Expr::ListSize(inner)
-        | Expr::Matches(inner, _) => walk(inner, visit),
-        Expr::All(parts) | Expr::Any(parts) => parts.iter().for_each(|part| walk(part, visit)),
-        Expr::If(parts) => parts.iter().for_each(|part| walk(part, visit)),
-        Expr::Compare(_, _, sides)
-        | Expr::In(_, sides)
-        | Expr::Part(_, sides)
-        | Expr::Arithmetic(_, sides)
-        | Expr::Join(sides) => sides.iter().for_each(|side| walk(side, visit)),
-        Expr::Threshold(threshold) => walk(&threshold.side, visit),
-        Expr::Each(each) => {
-            walk(&each.list, visit);
-            walk(&each.condition, visit);
-        }
     }
 }

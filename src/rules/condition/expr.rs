@@ -70,6 +70,43 @@ pub(crate) enum Expr {
     ListSize(Box<Self>),
 }
 
+impl Expr {
+    /// Shows every node of the tree, the outer before the inner.
+    pub(crate) fn walk<'e>(&'e self, see: &mut impl FnMut(&'e Self)) {
+        see(self);
+        match self {
+            Self::Not(inner)
+            | Self::Matches(inner, _)
+            | Self::Negate(inner)
+            | Self::LowerAscii(inner)
+            | Self::TextSize(inner)
+            | Self::ListSize(inner) => inner.walk(see),
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.walk(see)),
+            Self::If(parts) => parts.iter().for_each(|part| part.walk(see)),
+            Self::Compare(_, _, sides)
+            | Self::In(_, sides)
+            | Self::Part(_, sides)
+            | Self::Arithmetic(_, sides)
+            | Self::Join(sides) => sides.iter().for_each(|side| side.walk(see)),
+            Self::Threshold(threshold) => threshold.side.walk(see),
+            Self::Each(each) => {
+                each.list.walk(see);
+                each.condition.walk(see);
+            }
+            Self::Bool(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::List(_)
+            | Self::Field(_)
+            | Self::Score(_)
+            | Self::Age(_)
+            | Self::Has(..)
+            | Self::About(_)
+            | Self::Mentions(_) => {}
+        }
+    }
+}
+
 /// Bounds the recursion of every walk over a tree.
 pub(crate) const MAX_DEPTH: usize = 64;
 

@@ -11,7 +11,7 @@ impl Condition {
     /// `"AI" in topics`.
     pub(crate) fn named_topics(&self) -> Vec<(String, Range<usize>)> {
         let mut topics = self.reads.topics.clone();
-        walk(&self.expr, &mut |expr| {
+        self.expr.walk(&mut |expr| {
             if let Expr::In(_, sides) = expr
                 && let [Expr::Text(topic), Expr::Field(path)] = &**sides
                 && path.root == Root::Topics
@@ -32,7 +32,7 @@ impl Condition {
     /// Whether it asks for this key of the record.
     pub(crate) fn names_field(&self, field: &str) -> bool {
         let mut found = false;
-        walk(&self.expr, &mut |expr| {
+        self.expr.walk(&mut |expr| {
             found |= matches!(expr, Expr::Field(path) if is_key(path, field));
         });
         found
@@ -89,39 +89,4 @@ fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
 
 fn is_key(path: &Path, field: &str) -> bool {
     path.root == Root::Record && matches!(path.steps.as_slice(), [Step::Key(key)] if key == field)
-}
-
-/// Shows every node of a tree, the outer before the inner.
-fn walk<'e>(expr: &'e Expr, see: &mut impl FnMut(&'e Expr)) {
-    see(expr);
-    match expr {
-        Expr::Not(inner)
-        | Expr::Matches(inner, _)
-        | Expr::Negate(inner)
-        | Expr::LowerAscii(inner)
-        | Expr::TextSize(inner)
-        | Expr::ListSize(inner) => walk(inner, see),
-        Expr::All(parts) | Expr::Any(parts) => parts.iter().for_each(|part| walk(part, see)),
-        Expr::If(parts) => parts.iter().for_each(|part| walk(part, see)),
-        Expr::Compare(_, _, sides)
-        | Expr::In(_, sides)
-        | Expr::Part(_, sides)
-        | Expr::Arithmetic(_, sides)
-        | Expr::Join(sides) => sides.iter().for_each(|side| walk(side, see)),
-        Expr::Threshold(threshold) => walk(&threshold.side, see),
-        Expr::Each(each) => {
-            walk(&each.list, see);
-            walk(&each.condition, see);
-        }
-        Expr::Bool(_)
-        | Expr::Number(_)
-        | Expr::Text(_)
-        | Expr::List(_)
-        | Expr::Field(_)
-        | Expr::Score(_)
-        | Expr::Age(_)
-        | Expr::Has(..)
-        | Expr::About(_)
-        | Expr::Mentions(_) => {}
-    }
 }
