@@ -150,7 +150,7 @@ fn walk<'e>(expr: &'e Expr, visit: &mut impl FnMut(&'e Expr)) {
         Expr::Compare(_, _, sides)
         | Expr::In(_, sides)
         | Expr::Part(_, sides)
-        | Expr::Arithmetic(_, sides)
+        | Expr::Arithmetic(_, sides, _)
         | Expr::Join(sides) => sides.iter().for_each(|side| walk(side, visit)),
         Expr::Threshold(threshold) => walk(&threshold.side, visit),
         Expr::Each(each) => {

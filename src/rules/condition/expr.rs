@@ -58,8 +58,8 @@ pub(crate) enum Expr {
 
     /// `-a`.
     Negate(Box<Self>),
-    /// `a + b` and its like, on numbers.
-    Arithmetic(Arithmetic, Box<[Self; 2]>),
+    /// `a + b` and its like, on numbers, and how it is written: a computation may have no result.
+    Arithmetic(Arithmetic, Box<[Self; 2]>, Box<str>),
     /// `a + b` on text.
     Join(Box<[Self; 2]>),
     /// `text.lowerAscii()`.
