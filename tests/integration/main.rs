@@ -18,6 +18,7 @@ mod desk;
 mod explain;
 mod faces;
 mod files;
+mod fuzzed;
 mod golden;
 mod identity;
 mod kinds;
