@@ -265,12 +265,17 @@ impl<'a> Check<'a> {
 
     /// The source of a node as messages quote it.
     fn quote(&self, node: &IdedExpr) -> String {
+        format!("`{}`", self.short(node))
+    }
+
+    /// The beginning of the source of a node.
+    fn short(&self, node: &IdedExpr) -> String {
         let written = self.written(node);
         let short = written
             .char_indices()
             .nth(40)
             .and_then(|(end, _)| written.get(..end));
-        short.map_or_else(|| format!("`{written}`"), |short| format!("`{short}…`"))
+        short.map_or_else(|| written.to_owned(), |short| format!("{short}…"))
     }
 }
 

@@ -159,10 +159,12 @@ impl<'a> Evaluation<'a> {
             },
             Expr::Age(unit) => Some(self.facts.age_hours / unit.hours()),
             Expr::Negate(inner) => self.number(inner).map(|number| -number),
-            Expr::Arithmetic(operation, sides) => {
+            Expr::Arithmetic(operation, sides, written) => {
                 let [left, right] = &**sides;
                 let (left, right) = self.number(left).zip(self.number(right))?;
-                Arithmetic::apply(*operation, left, right)
+                // No field is missing: what has no value is the computation itself.
+                let result = Arithmetic::apply(*operation, left, right);
+                result.or_else(|| self.missing(written))
             }
             #[allow(clippy::cast_precision_loss)]
             Expr::TextSize(text) => {

@@ -58,8 +58,8 @@ pub(crate) enum Expr {
 
     /// `-a`.
     Negate(Box<Self>),
-    /// `a + b` and its like, on numbers.
-    Arithmetic(Arithmetic, Box<[Self; 2]>),
+    /// `a + b` and its like, on numbers, and how it is written: a computation may have no result.
+    Arithmetic(Arithmetic, Box<[Self; 2]>, Box<str>),
     /// `a + b` on text.
     Join(Box<[Self; 2]>),
     /// `text.lowerAscii()`.
@@ -86,7 +86,7 @@ impl Expr {
             Self::Compare(_, _, sides)
             | Self::In(_, sides)
             | Self::Part(_, sides)
-            | Self::Arithmetic(_, sides)
+            | Self::Arithmetic(_, sides, _)
             | Self::Join(sides) => sides.iter().for_each(|side| side.walk(see)),
             Self::Threshold(threshold) => threshold.side.walk(see),
             Self::Each(each) => {

@@ -214,7 +214,7 @@ fn conditions_have_three_values() {
 
 #[test]
 fn trace_names_what_is_missing_once_and_in_order() {
-    let table: [(&str, &[&str]); 7] = [
+    let table: [(&str, &[&str]); 9] = [
         (
             "heat > 1 || webUrl == provider.domain || heat > 2",
             &["heat", "webUrl", "provider.domain"],
@@ -238,6 +238,12 @@ fn trace_names_what_is_missing_once_and_in_order() {
         ),
         ("record['list'].exists(x, x == 1)", &["list"]),
         ("has(heat)", &[]),
+        // A computation without a result is named itself; no field of it is missing.
+        (
+            "quality % (quality - quality) > 1 || quality / 0 == 1",
+            &["quality % (quality - quality)", "quality / 0"],
+        ),
+        ("heat / 0 == 1", &["heat"]),
     ];
     for (source, expected) in table {
         let mut trace = Trace::default();

@@ -253,7 +253,11 @@ impl<'a> Check<'a> {
             return Some((Expr::Number(result), Type::Number));
         }
         Some((
-            Expr::Arithmetic(operation, Box::new([left_expr, right_expr])),
+            Expr::Arithmetic(
+                operation,
+                Box::new([left_expr, right_expr]),
+                self.short(node).into(),
+            ),
             Type::Number,
         ))
     }

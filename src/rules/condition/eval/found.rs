@@ -50,7 +50,7 @@ impl<'a> Gather<'a> {
             Expr::Compare(_, _, sides)
             | Expr::In(_, sides)
             | Expr::Part(_, sides)
-            | Expr::Arithmetic(_, sides)
+            | Expr::Arithmetic(_, sides, _)
             | Expr::Join(sides) => sides.iter().for_each(|side| self.all_of(side)),
             Expr::Not(inner)
             | Expr::Negate(inner)

@@ -44,7 +44,7 @@ fn gather(expr: &Expr, found: &mut Vec<String>) {
         Expr::Compare(_, _, sides)
         | Expr::In(_, sides)
         | Expr::Part(_, sides)
-        | Expr::Arithmetic(_, sides)
+        | Expr::Arithmetic(_, sides, _)
         | Expr::Join(sides) => sides.iter().for_each(|side| gather(side, found)),
         Expr::Matches(inner, _)
         | Expr::Negate(inner)
@@ -101,7 +101,7 @@ fn write(expr: &Expr, text: &mut String) {
         Expr::About(topic) => write!(text, "about {topic:?}"),
         Expr::Mentions(phrases) => write!(text, "mentions {phrases:?}"),
         Expr::Negate(inner) => return many("-", [&**inner], text),
-        Expr::Arithmetic(operation, sides) => {
+        Expr::Arithmetic(operation, sides, _) => {
             return many(&format!("{operation:?}"), &**sides, text);
         }
         Expr::Join(sides) => return many("join", &**sides, text),
