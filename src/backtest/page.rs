@@ -250,12 +250,6 @@ fn owned(names: &Names, to: To) -> Option<String> {
     names.name(to).map(str::to_owned)
 }
 
-/// The path of a record's file.
-pub(super) fn path(name: &Called) -> Option<String> {
-    let location = name.location.as_ref();
-    location.map(|location| location.as_str().to_owned())
-}
-
 /// Queues in the order of the set, and what is in none at the end.
 fn in_order(to: To) -> (bool, To) {
     (to.is_none(), to)
@@ -280,7 +274,7 @@ fn moved<E>(
     let lines = moved.into_iter().map(|Reverse(line)| {
         let name = name(line.key.0)?;
         Ok(Moved {
-            location: path(&name),
+            location: name.path(),
             title: name.title,
             source: name.source,
             from: owned(&tally.names, line.route.0),

@@ -3,7 +3,6 @@
 //! Unlike all else in a backtest, this keeps the numbers of every record with a decision.
 
 use super::cut::{self, Point};
-use super::page;
 use super::removal::AXES;
 use crate::record::value::{Map, Value};
 use crate::rules::RuleSet;
@@ -180,7 +179,7 @@ fn wrong<E>(
     let named = points.into_iter().take(NAMED).map(|point| {
         let name = name(point.key)?;
         Ok(Wrong {
-            location: page::path(&name),
+            location: name.path(),
             title: name.title,
             source: name.source,
             value: Value::Number(point.value),

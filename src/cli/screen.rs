@@ -1,10 +1,12 @@
 //! What commands print on: results on standard output, all else on standard error, colour only
 //! on a terminal.
 
+use crate::record::shown;
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use std::io::{self, Stderr, Stdout, Write};
+use unicode_width::UnicodeWidthStr;
 
 /// Standard output and standard error of one command.
 #[derive(Debug)]
@@ -34,6 +36,50 @@ impl Default for Screen {
 }
 
 impl Screen {
+    /// The title of a part, after an empty line.
+    pub(super) fn heading(&mut self, title: &str) -> io::Result<()> {
+        self.line(format!("\n{}", styled(STRONG, title)))
+    }
+
+    /// Rows in columns that are as wide as they need to be: `l` and `r` say to which side.
+    pub(super) fn table(
+        &mut self,
+        sides: &str,
+        head: Option<&[&str]>,
+        rows: Vec<Vec<String>>,
+    ) -> io::Result<()> {
+        let head: Vec<String> = head
+            .unwrap_or_default()
+            .iter()
+            .map(|&cell| cell.to_owned())
+            .collect();
+        let widths: Vec<usize> = (0..sides.len())
+            .map(|at| {
+                let cells = rows.iter().chain([&head]).filter_map(|row| row.get(at));
+                cells.map(|cell| cell.width()).max().unwrap_or_default()
+            })
+            .collect();
+        let line = |row: &[String]| {
+            let cells = row
+                .iter()
+                .zip(sides.chars().zip(&widths))
+                .map(|(cell, (side, width))| {
+                    let room = " ".repeat(width.saturating_sub(cell.width()));
+                    if side == 'r' {
+                        format!("{room}{cell}")
+                    } else {
+                        format!("{cell}{room}")
+                    }
+                });
+            let cells: Vec<String> = cells.collect();
+            format!("  {}", cells.join("  ")).trim_end().to_owned()
+        };
+        if !head.is_empty() {
+            self.line(styled(FAINT, line(&head)))?;
+        }
+        rows.iter().try_for_each(|row| self.line(line(row)))
+    }
+
     pub(super) fn set_json(&mut self, json: bool) {
         self.json = json;
     }
@@ -93,6 +139,12 @@ pub(super) fn grouped(number: i64) -> String {
         grouped.insert(0, '-');
     }
     grouped
+}
+
+/// A title, or else the place of the file.
+pub(super) fn called(title: Option<&String>, location: Option<&String>, columns: usize) -> String {
+    let named = title.or(location).map(|text| shown::line(text, columns));
+    named.unwrap_or_else(|| "?".to_owned())
 }
 
 #[cfg(test)]

@@ -51,6 +51,15 @@ pub struct Called {
     pub location: Option<Location>,
 }
 
+impl Called {
+    /// The path of its file, as text.
+    #[must_use]
+    pub fn path(&self) -> Option<String> {
+        let location = self.location.as_ref();
+        location.map(|location| location.as_str().to_owned())
+    }
+}
+
 /// The decisions on the present revision. A revised item has a higher version than every decision
 /// on what it was before.
 const ON_PRESENT: &str = "d.item = i.id AND d.version >=

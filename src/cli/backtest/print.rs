@@ -2,7 +2,7 @@
 
 use super::suggested;
 use crate::backtest::{Agree, Band, Moved, Page, RuleLine};
-use crate::cli::screen::{ALARM, FAINT, STRONG, Screen, counted, styled};
+use crate::cli::screen::{ALARM, STRONG, Screen, called, counted, styled};
 use crate::record::shown;
 use crate::rules::RuleSet;
 use std::io;
@@ -48,18 +48,18 @@ fn queue(name: Option<&String>) -> String {
 
 fn moves(screen: &mut Screen, page: &Page) -> io::Result<()> {
     let Some(moved) = page.moved_count else {
-        heading(screen, "where they would go")?;
+        screen.heading("where they would go")?;
         let rows = page.moves.iter();
         let rows = rows.map(|line| vec![queue(line.to.as_ref()), line.count.to_string()]);
-        return table(screen, "lr", None, rows.collect());
+        return screen.table("lr", None, rows.collect());
     };
-    heading(screen, "moves")?;
+    screen.heading("moves")?;
     let away = page.moves.iter().filter(|line| line.from != line.to);
     let rows = away.map(|line| {
         let (from, to) = (queue(line.from.as_ref()), queue(line.to.as_ref()));
         vec![from, "→".to_owned(), to, line.count.to_string()]
     });
-    table(screen, "lllr", None, rows.collect())?;
+    screen.table("lllr", None, rows.collect())?;
     let stay: usize = page.moves.iter().map(|line| line.count).sum::<usize>() - moved;
     let gone = match page.gone {
         0 => String::new(),
@@ -77,7 +77,7 @@ fn moved(screen: &mut Screen, page: &Page) -> io::Result<()> {
     } else {
         "what moves, the most surprising first".to_owned()
     };
-    heading(screen, &title)?;
+    screen.heading(&title)?;
     let rows = page.moved.iter().take(MOVED).map(|line| {
         vec![
             format!("{} → {}", line.before, line.after),
@@ -93,7 +93,7 @@ fn moved(screen: &mut Screen, page: &Page) -> io::Result<()> {
             ),
         ]
     });
-    table(screen, "lll", None, rows.collect())
+    screen.table("lll", None, rows.collect())
 }
 
 /// What makes a move surprising beyond its points.
@@ -109,21 +109,12 @@ fn why(line: &Moved) -> String {
     format!(" {}", styled(ALARM, format!("({said})")))
 }
 
-/// A title, or else the place of the file.
-pub(super) fn called(title: Option<&String>, location: Option<&String>, columns: usize) -> String {
-    let named = title.or(location).map(|text| shown::line(text, columns));
-    named.unwrap_or_else(|| "?".to_owned())
-}
-
 fn load(screen: &mut Screen, page: &Page) -> io::Result<()> {
     let load = &page.load;
     let (Some(from), Some(to)) = (&load.from, &load.to) else {
         return Ok(());
     };
-    heading(
-        screen,
-        &format!("load, {from} to {to}, by day of publication"),
-    )?;
+    screen.heading(&format!("load, {from} to {to}, by day of publication"))?;
     let head = ["queue", "records", "a day", "busiest day"];
     let rows = load.queues.iter().map(|line| {
         vec![
@@ -133,7 +124,7 @@ fn load(screen: &mut Screen, page: &Page) -> io::Result<()> {
             format!("{} with {}", line.busiest, line.on_busiest),
         ]
     });
-    table(screen, "lrrl", Some(&head), rows.collect())
+    screen.table("lrrl", Some(&head), rows.collect())
 }
 
 /// Records a day; what comes at all is never shown as none.
@@ -146,7 +137,7 @@ fn rate(per_day: f64) -> String {
 }
 
 fn agreement(screen: &mut Screen, page: &Page, rules: &RuleSet) -> io::Result<()> {
-    heading(screen, "queues that decide, against what was decided")?;
+    screen.heading("queues that decide, against what was decided")?;
     if rules.queues.iter().all(|queue| queue.decide.is_none()) {
         return screen.line("  no queue decides");
     }
@@ -163,7 +154,7 @@ fn agreement(screen: &mut Screen, page: &Page, rules: &RuleSet) -> io::Result<()
         vec!["people".to_owned(), said(page.agreement.people)],
         vec!["the feed".to_owned(), said(page.agreement.feed)],
     ];
-    table(screen, "ll", None, rows)
+    screen.table("ll", None, rows)
 }
 
 fn percent(share: f64) -> String {
@@ -176,7 +167,7 @@ fn rule_table(screen: &mut Screen, page: &Page) -> io::Result<()> {
     if page.rules.is_empty() {
         return Ok(());
     }
-    heading(screen, "rules")?;
+    screen.heading("rules")?;
     let mut shown: Vec<&RuleLine> = page.rules.iter().filter(|line| line.hits > 0).collect();
     shown.sort_by_key(|line| std::cmp::Reverse(line.hits));
     let more = shown.len().saturating_sub(RULES);
@@ -191,7 +182,7 @@ fn rule_table(screen: &mut Screen, page: &Page) -> io::Result<()> {
             "not evaluated",
             "moves",
         ];
-        table(screen, "lrrrrr", Some(&head), rows)?;
+        screen.table("lrrrrr", Some(&head), rows)?;
     }
     if more > 0 {
         screen.line(format!("  and {more} more; --json lists all"))?;
@@ -242,7 +233,7 @@ fn shadow(screen: &mut Screen, page: &Page) -> io::Result<()> {
     if page.shadow.is_empty() {
         return Ok(());
     }
-    heading(screen, "queues in shadow mode")?;
+    screen.heading("queues in shadow mode")?;
     let head = ["queue", "holds for", "would take", "would decide"];
     let rows = page.shadow.iter().map(|line| {
         let decides = line.decide.map(|verdict| verdict.to_string());
@@ -253,7 +244,7 @@ fn shadow(screen: &mut Screen, page: &Page) -> io::Result<()> {
             decides.unwrap_or_else(|| "-".to_owned()),
         ]
     });
-    table(screen, "lrrl", Some(&head), rows.collect())
+    screen.table("lrrl", Some(&head), rows.collect())
 }
 
 fn plot(screen: &mut Screen, bands: &[Band]) -> io::Result<()> {
@@ -261,7 +252,7 @@ fn plot(screen: &mut Screen, bands: &[Band]) -> io::Result<()> {
     let most = most(|b| b.approved)
         .max(most(|b| b.not_approved))
         .max(most(|b| b.undecided));
-    heading(screen, "score against decision")?;
+    screen.heading("score against decision")?;
     let labels = bands
         .iter()
         .map(|band| format!("{} to {}", band.from, band.to));
@@ -274,7 +265,7 @@ fn plot(screen: &mut Screen, bands: &[Band]) -> io::Result<()> {
         ]
     });
     let head = ["total", "approved", "not approved", "undecided"];
-    table(screen, "rlll", Some(&head), rows.collect())
+    screen.table("rlll", Some(&head), rows.collect())
 }
 
 /// A bar and its count; what is there at all is seen.
@@ -287,47 +278,4 @@ fn bar(count: usize, most: usize) -> String {
     let bar = format!("{}{} {count}", "█".repeat(eighths / 8), PARTS[eighths % 8]);
     let room = (BAR + 8).saturating_sub(bar.width());
     format!("{bar}{}", " ".repeat(room))
-}
-
-pub(super) fn heading(screen: &mut Screen, title: &str) -> io::Result<()> {
-    screen.line(format!("\n{}", styled(STRONG, title)))
-}
-
-/// Rows in columns that are as wide as they need to be: `l` and `r` say to which side.
-pub(super) fn table(
-    screen: &mut Screen,
-    sides: &str,
-    head: Option<&[&str]>,
-    rows: Vec<Vec<String>>,
-) -> io::Result<()> {
-    let head: Vec<String> = head
-        .unwrap_or_default()
-        .iter()
-        .map(|&cell| cell.to_owned())
-        .collect();
-    let widths: Vec<usize> = (0..sides.len())
-        .map(|at| {
-            let cells = rows.iter().chain([&head]).filter_map(|row| row.get(at));
-            cells.map(|cell| cell.width()).max().unwrap_or_default()
-        })
-        .collect();
-    let line = |row: &[String]| {
-        let cells = row
-            .iter()
-            .zip(sides.chars().zip(&widths))
-            .map(|(cell, (side, width))| {
-                let room = " ".repeat(width.saturating_sub(cell.width()));
-                if side == 'r' {
-                    format!("{room}{cell}")
-                } else {
-                    format!("{cell}{room}")
-                }
-            });
-        let cells: Vec<String> = cells.collect();
-        format!("  {}", cells.join("  ")).trim_end().to_owned()
-    };
-    if !head.is_empty() {
-        screen.line(styled(FAINT, line(&head)))?;
-    }
-    rows.iter().try_for_each(|row| screen.line(line(row)))
 }

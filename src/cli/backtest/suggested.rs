@@ -1,8 +1,7 @@
 //! A suggestion as people read it.
 
-use super::print::{called, heading, table};
 use crate::backtest::{Measured, Suggestion};
-use crate::cli::screen::Screen;
+use crate::cli::screen::{Screen, called};
 use std::io;
 
 /// Records that a cut gets wrong, shown of each.
@@ -10,16 +9,14 @@ const WRONG: usize = 2;
 
 pub(super) fn print(screen: &mut Screen, suggestion: &Suggestion) -> io::Result<()> {
     let (approved, not) = (suggestion.approved, suggestion.not_approved);
-    heading(
-        screen,
-        &format!("the cuts that best tell {approved} approved from {not} not approved"),
-    )?;
+    screen.heading(&format!(
+        "the cuts that best tell {approved} approved from {not} not approved"
+    ))?;
     if suggestion.measures.is_empty() {
         return screen.line("  there is no number with values that differ");
     }
     let rows = suggestion.measures.iter().map(row).collect();
-    table(
-        screen,
+    screen.table(
         "lrll",
         Some(&["number", "cut", "agrees", "gets wrong"]),
         rows,
@@ -27,10 +24,8 @@ pub(super) fn print(screen: &mut Screen, suggestion: &Suggestion) -> io::Result<
     let Some(yaml) = &suggestion.yaml else {
         return screen.line("  none is right more often than deciding all alike");
     };
-    heading(
-        screen,
-        "the best one as two queues, to be pasted into the rules; nothing was changed",
-    )?;
+    screen
+        .heading("the best one as two queues, to be pasted into the rules; nothing was changed")?;
     screen.line(format!("\n{}", yaml.trim_end()))
 }
 

@@ -5,12 +5,7 @@ use super::trigger::{self, Guess, Key};
 use super::{Atom, AtomId, EXCERPT, Plan, TITLE, TextId, Where};
 use crate::rules::condition::expr::Part;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use regex::Regex;
-use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use std::collections::{HashMap, HashSet};
-
-/// A literal of a pattern must have so many bytes to be worth looking for.
-const LEAST_LITERAL: usize = 2;
 
 /// The tables that a record is looked up in.
 #[derive(Debug, Default)]
@@ -170,7 +165,7 @@ impl Index {
                     let longest = longest.as_bytes().to_vec();
                     literals.add(longest, Use::new(id, Where::Story, Means::Perhaps));
                 }
-                Atom::Pattern { place, regex, .. } => match self::literals(regex) {
+                Atom::Pattern { place, regex, .. } => match trigger::literals(regex) {
                     Some(any) => any.into_iter().for_each(|literal| {
                         literals.add(literal, Use::new(id, *place, Means::Perhaps));
                     }),
@@ -313,21 +308,4 @@ impl Literals {
         });
         self.uses.push((id, used));
     }
-}
-
-/// Literals in lower case of which one stands wherever a pattern matches, if there are such.
-pub(super) fn literals(pattern: &Regex) -> Option<Vec<Vec<u8>>> {
-    let hir = regex_syntax::parse(pattern.as_str()).ok()?;
-    let of = |kind: ExtractKind| {
-        let found = Extractor::new().kind(kind).extract(&hir);
-        let literals = found.literals()?.iter();
-        let mut bytes: Vec<Vec<u8>> = literals
-            .map(|literal| literal.as_bytes().to_ascii_lowercase())
-            .collect();
-        bytes.sort_unstable();
-        bytes.dedup();
-        let long = bytes.iter().all(|literal| literal.len() >= LEAST_LITERAL);
-        (long && !bytes.is_empty()).then_some(bytes)
-    };
-    of(ExtractKind::Prefix).or_else(|| of(ExtractKind::Suffix))
 }

@@ -3,6 +3,8 @@
 use super::bands::Interval;
 use super::{Atom, AtomId, Node, NodeId, Plan};
 use crate::rules::condition::expr::Comparison;
+use regex::Regex;
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use std::collections::BTreeMap;
 
 /// One thing that may be found.
@@ -47,6 +49,9 @@ pub(super) struct Guess {
     /// are told apart, so that a band with many of them is taken to hold many records.
     limits: Vec<Vec<f64>>,
 }
+
+/// A literal of a pattern must have so many bytes to be worth looking for.
+const LEAST_LITERAL: usize = 2;
 
 /// With fewer constants than this nothing is known of a number.
 const TOO_FEW: usize = 8;
@@ -103,7 +108,7 @@ impl Guess {
             Atom::Part { finder, .. } => Some(part(finder.needle().len())),
             Atom::Words(phrase) => Some(part(phrase.as_str().len())),
             Atom::Pattern { regex, .. } => {
-                let literals = super::index::literals(regex)?;
+                let literals = literals(regex)?;
                 Some(literals.iter().map(|literal| part(literal.len())).sum())
             }
             Atom::Number { .. } | Atom::Other(_) => None,
@@ -272,4 +277,21 @@ impl Plan {
         let range = range.start as usize..range.end as usize;
         self.parts.get(range).unwrap_or_default()
     }
+}
+
+/// Literals in lower case of which one stands wherever a pattern matches, if there are such.
+pub(super) fn literals(pattern: &Regex) -> Option<Vec<Vec<u8>>> {
+    let hir = regex_syntax::parse(pattern.as_str()).ok()?;
+    let of = |kind: ExtractKind| {
+        let found = Extractor::new().kind(kind).extract(&hir);
+        let literals = found.literals()?.iter();
+        let mut bytes: Vec<Vec<u8>> = literals
+            .map(|literal| literal.as_bytes().to_ascii_lowercase())
+            .collect();
+        bytes.sort_unstable();
+        bytes.dedup();
+        let long = bytes.iter().all(|literal| literal.len() >= LEAST_LITERAL);
+        (long && !bytes.is_empty()).then_some(bytes)
+    };
+    of(ExtractKind::Prefix).or_else(|| of(ExtractKind::Suffix))
 }
