@@ -17,6 +17,7 @@ use crate::store::{Store, StoreError};
 use crate::watch;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use std::path::Path;
 
 /// What became of one write-back in this tick.
 #[derive(Clone, Debug)]
@@ -56,7 +57,7 @@ pub fn sweep(rules: &RuleSet) {
         };
         for path in watch::left_over(&source.path, Folder::is_temporary) {
             let location = Location::of(&path);
-            if let Err(error) = folder.remove(&location) {
+            if let Err(error) = folder.sweep(&location) {
                 let location = shown::line(location.as_str(), 200);
                 tracing::warn!(
                     source = source.name,
@@ -235,6 +236,11 @@ fn prepare(
     let location = &write_back.location;
     let folder = Folder::open(&source.path)
         .map_err(|error| format!("the source's folder cannot be opened: {error}"))?;
+    if let Some(at_work) = git_at_work(&source.path) {
+        return Err(format!(
+            "git is at work there ({at_work}); it is tried again"
+        ));
+    }
     let stale = |why: &str| Ok(Prepared::End(End::Stale(why.to_owned())));
     let found = match folder.read(location) {
         Ok(found) => found,
@@ -288,6 +294,26 @@ fn prepare(
     }))
 }
 
+/// What tells that git is about to change the files of the work tree that a folder is in.
+fn git_at_work(folder: &Path) -> Option<&'static str> {
+    const SIGNS: [&str; 5] = [
+        "index.lock",
+        "MERGE_HEAD",
+        "CHERRY_PICK_HEAD",
+        "rebase-merge",
+        "rebase-apply",
+    ];
+    let folder = folder.canonicalize().ok()?;
+    let git = folder.ancestors().map(|above| above.join(".git"));
+    let git = git.into_iter().find(|git| git.exists())?;
+    // In a work tree of its own, a file says where git keeps it.
+    let git = match std::fs::read_to_string(&git) {
+        Ok(text) => git.parent()?.join(text.strip_prefix("gitdir:")?.trim()),
+        Err(_) => git,
+    };
+    SIGNS.into_iter().find(|sign| git.join(sign).exists())
+}
+
 /// Writes one file. An error is one that may pass.
 fn write(location: &Location, edit: Edit) -> Result<Written, String> {
     match edit.folder.replace(location, edit.expected, &edit.bytes) {
@@ -299,11 +325,13 @@ fn write(location: &Location, edit: Edit) -> Result<Written, String> {
                 published: Some(edit.published),
             })
         }
-        Err(error @ (WriteError::HardLink | WriteError::Owner)) => Ok(Written {
-            end: End::Refused(error.to_string()),
-            file: None,
-            published: None,
-        }),
+        Err(error @ (WriteError::HardLink | WriteError::Owner | WriteError::Attribute(_))) => {
+            Ok(Written {
+                end: End::Refused(error.to_string()),
+                file: None,
+                published: None,
+            })
+        }
         Err(error) => Err(error.to_string()),
     }
 }

@@ -26,6 +26,7 @@ mod mail;
 mod model;
 mod policies;
 mod properties;
+mod race;
 mod readme;
 mod rules;
 mod rules_readme;

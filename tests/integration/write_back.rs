@@ -317,6 +317,42 @@ fn what_a_write_cut_short_has_left_is_removed() {
     assert!(desk.content("in/.copydesk-notes.tmp").exists());
 }
 
+#[test]
+fn nothing_is_written_while_git_is_at_work() {
+    for sign in ["index.lock", "MERGE_HEAD", "rebase-merge/done"] {
+        let desk = Desk::new();
+        let before = desk.story("in/a.md").write().bytes();
+        let sign = desk.content(".git").join(sign);
+        fs::create_dir_all(sign.parent().unwrap()).unwrap();
+        fs::write(&sign, "").unwrap();
+        desk.scan();
+        let id = desk.id("in/a.md");
+        desk.run(&["approve", &id.to_string()]);
+        assert_eq!(desk.status_of(id), "approved", "the decision stands");
+        assert_eq!(desk.read("in/a.md"), before);
+        fs::remove_dir_all(desk.content(".git")).unwrap();
+        desk.later("2h").scan();
+        assert_published(&before, &desk.read("in/a.md"));
+    }
+}
+
+#[test]
+fn the_file_keeps_its_extended_attributes() {
+    let desk = Desk::new();
+    desk.story("a.md").write();
+    let file = desk.content("a.md");
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::setxattr(&file, "user.origin", b"feed 7", flags).is_err() {
+        println!("skipped: no extended attributes on this file system");
+        return;
+    }
+    desk.scan();
+    desk.approve("a.md").done();
+    let mut value = [0; 32];
+    let length = rustix::fs::getxattr(&file, "user.origin", &mut value[..]).unwrap();
+    assert_eq!(&value[..length], b"feed 7");
+}
+
 /// One record of each kind, without the flag, and what its approval makes of it.
 const KINDS: [(&str, &str, &str); 6] = [
     (
