@@ -4,10 +4,10 @@
 //! A mail is a row first, with its bytes and its Message-ID fixed; it is sent from the row, and
 //! counts as told only when it was sent. Without an SMTP server a mail lands as an `.eml` file.
 //!
-//! Before a mail goes to a server its row is claimed, so that two processes do not send it at once.
-//! What is refused for the moment waits, longer each time; what is refused for good is given up and
-//! shown by `status`. When the answer to a whole mail is lost, it is sent once more, with the same
-//! Message-ID, and never a third time.
+//! Before a mail goes to a server its row is claimed, so that two processes do not send it at once
+//! ([`outbox`]). What is refused for the moment waits, longer each time; what is refused for good is
+//! given up and shown by `status`. When the answer to a whole mail is lost, it is sent once more,
+//! with the same Message-ID, and never a third time.
 
 pub mod digest;
 pub mod outbox;
@@ -19,17 +19,14 @@ use crate::notify::smtp::Session;
 use crate::record::value::Map;
 use crate::rules::assess::Hit;
 use crate::rules::{Reviewer, RuleSet};
+use crate::schedule::rfc3339;
 use crate::store::mails::NewMail;
 use crate::store::{Store, StoreError, Tx};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lettre::Address;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use std::time::Instant;
-
-/// So many mails to one address given up within a day, and it is left alone for the rest of it.
-const REFUSALS: i64 = 3;
-const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// A digest that is owed to a reviewer.
 #[derive(Debug)]
@@ -118,6 +115,7 @@ pub fn tick(
     // What is owed is seen and stored in one transaction, so that two processes do not tell twice.
     store.write(|tx| {
         let unsent = tx.unsent_mails()?;
+        let suspended = tx.suspended(now)?;
         let scheduled = keep_schedules(tx, rules, when, now)?;
         if when == When::Scheduled && scheduled.is_empty() {
             return Ok(());
@@ -130,15 +128,21 @@ pub fn tick(
             if sent.has_failed(to) || unsent.iter().any(|(waits, _)| waits == to) {
                 continue;
             }
-            if tx.failed_mails(to, now - DAY)? >= REFUSALS {
-                let why = format!(
-                    "{REFUSALS} mails to it were given up within a day; see `copydesk mails`"
-                );
-                sent.failed(to, why);
+            if let Some(suspended) = suspended.iter().find(|s| s.address == *to) {
+                let (until, answer) = (rfc3339(suspended.until), &suspended.answer);
+                sent.failed(to, format!("it is suspended until {until}: the server refused it three times within a day: {answer}"));
                 continue;
             }
             let message_id = message_id("digest", &outbox.from);
-            let message = message(&outbox.from, &owed, &message_id, now)?;
+            // One address that cannot be written to does not keep the others waiting.
+            let message = match message(&outbox.from, &owed, &message_id, now) {
+                Ok(message) => message,
+                Err(error) => {
+                    tracing::warn!("A mail could not be written: {error}");
+                    sent.failed(to, error.to_string());
+                    continue;
+                }
+            };
             let mail = NewMail {
                 message_id: &message_id,
                 kind: "digest",
@@ -159,6 +163,7 @@ pub fn tick(
     sent.waiting = unsent
         .into_iter()
         .filter(|(to, _)| !sent.has_failed(to))
+        .map(|(to, next)| (to, sent.held_until.map_or(next, |held| held.max(next))))
         .collect();
     let counts =
         serde_json::json!({"sent": sent.sent.len(), "failed": sent.failed.len()}).to_string();
@@ -196,8 +201,9 @@ pub fn test(outbox: &Outbox, to: &Address, now: Timestamp) -> Result<Delivered, 
         }
         Way::Smtp(settings) => {
             let mut session = Session::open(settings).map_err(|error| failed(&error))?;
-            let answer = session.send(&outbox.from.email, to, &bytes);
-            let answer = answer.map_err(|error| failed(&error))?;
+            let addressed = session.address(&outbox.from.email, to, &bytes);
+            addressed.map_err(|error| failed(&error))?;
+            let answer = session.text(&bytes).map_err(|error| failed(&error))?;
             session.close();
             (answer, None)
         }
