@@ -22,6 +22,7 @@ mod golden;
 mod identity;
 mod kinds;
 mod mail;
+mod mail_once;
 mod policies;
 mod properties;
 mod readme;
