@@ -27,7 +27,7 @@ const MIGRATIONS: [&str; 4] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
-    include_str!("store/migrations/0005_mail.sql"),
+    include_str!("store/migrations/0006_mail.sql"),
 ];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write
