@@ -34,6 +34,8 @@ type Taken = BTreeMap<String, Vec<String>>;
 struct Reply {
     /// What it says, piece by piece.
     pieces: Vec<Vec<u8>>,
+    /// How often it says all that.
+    times: usize,
     /// How long it keeps quiet first.
     after: Duration,
     /// How long it keeps quiet between two pieces.
@@ -46,6 +48,7 @@ impl Reply {
     fn of(text: &str) -> Self {
         Self {
             pieces: vec![format!("{text}\r\n").into_bytes()],
+            times: 1,
             after: Duration::ZERO,
             between: Duration::ZERO,
             goes_on: true,
@@ -55,6 +58,7 @@ impl Reply {
     fn cut() -> Self {
         Self {
             pieces: Vec::new(),
+            times: 1,
             after: Duration::ZERO,
             between: Duration::ZERO,
             goes_on: false,
@@ -142,7 +146,7 @@ fn talk(
             taken.entry(id).or_default().push(std::mem::take(&mut text));
         }
         thread::sleep(reply.after);
-        for piece in &reply.pieces {
+        for piece in std::iter::repeat_n(&reply.pieces, reply.times).flatten() {
             stream.write_all(piece)?;
             stream.flush()?;
             thread::sleep(reply.between);
@@ -455,14 +459,17 @@ fn what_a_server_may_say_and_how_long_is_bounded() {
             let server = Server::new(move |step| {
                 let mut reply = Reply::of(kind(step));
                 if step == at {
-                    // As much as the client takes: it ends this, by going away.
+                    // Two gigabytes, unless the client goes away.
+                    if how == "a line" || how == "many lines" {
+                        reply.times = 2_048;
+                    }
                     reply.pieces = match how {
                         "silent" => {
                             reply.after = Duration::from_millis(400);
                             Vec::new()
                         }
-                        "a line" => vec![vec![b'2'; 1 << 20]; 2_048],
-                        "many lines" => vec![b"250-on\r\n".repeat(1 << 17); 2_048],
+                        "a line" => vec![vec![b'2'; 1 << 20]],
+                        "many lines" => vec![b"250-on\r\n".repeat(1 << 17)],
                         // Never silent for as long as a reply is waited for.
                         _ => {
                             reply.between = Duration::from_millis(40);
@@ -481,6 +488,14 @@ fn what_a_server_may_say_and_how_long_is_bounded() {
             let status = post.status(&to);
             let expected = if at == "text" { "uncertain" } else { "queued" };
             assert_eq!(status, expected, "{at}, {how}");
+            let mails = post.store.read(|tx| tx.mails(Some(&to))).unwrap();
+            let answer = mails[0].answer.clone().unwrap();
+            let why = match how {
+                "a line" => "a line without end",
+                "many lines" => "a reply without end",
+                _ => "did not answer in time",
+            };
+            assert!(answer.contains(why), "{at}, {how}: {answer}");
         }
     }
 }
@@ -679,6 +694,40 @@ fn kill_at(at: u64, answered: bool, reviewers: usize) -> (String, usize, usize) 
         .collect();
     assert_eq!(told.len(), reviewers, "{step}: somebody was not told");
     (step, rows, twice.len())
+}
+
+#[test]
+fn a_process_that_dies_before_the_text_goes_out_costs_the_mail_nothing() {
+    let desk = desk(1);
+    for _ in 0..3 {
+        let (reached, reach) = mpsc::channel();
+        let server = Server::new(move |step| {
+            if step == "RCPT" {
+                let _ = reached.send(());
+                thread::sleep(BOUND);
+            }
+            Reply::of(kind(step))
+        });
+        let mut child = notify(&desk, &server)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        reach.recv_timeout(BOUND).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        desk.later("21m");
+    }
+    let server = Server::new(|step| Reply::of(kind(step)));
+    finish(notify(&desk, &server)).done();
+    let mails = desk.json(&["mails"]);
+    assert_eq!(
+        (&mails[0]["status"], &mails[0]["tries"]),
+        (&Value::from("sent"), &Value::from(4))
+    );
+    assert_eq!(
+        (mails.as_array().unwrap().len(), server.taken().len()),
+        (1, 1)
+    );
 }
 
 #[test]
