@@ -12,7 +12,7 @@ mod supervise;
 use crate::daemon::looking::Looking;
 use crate::daemon::reload::Reload;
 use crate::daemon::supervise::{Job, Loop, Stop};
-use crate::notify::Outbox;
+use crate::notify::outbox::Outbox;
 use crate::rules::RuleSet;
 use crate::store::Store;
 use crate::store::lock::Lock;

@@ -1,9 +1,11 @@
 //! Reads for every face: what waits, one item whole, and whether all is well.
 
 mod again;
+mod post;
 mod trial;
 
 pub use again::{Again, ShadowHit};
+pub use post::{RelayLine, SuspendedLine};
 pub use trial::{Rescoring, ShadowLine};
 
 use crate::item::Status;
@@ -355,6 +357,10 @@ pub struct MailLine {
     pub queued: usize,
     /// Given up.
     pub failed: usize,
+    /// That the SMTP server is left alone.
+    pub relay: Option<RelayLine>,
+    /// Addresses that are sent nothing.
+    pub suspended: Vec<SuspendedLine>,
 }
 
 /// The rule set, in `status`.
@@ -437,6 +443,7 @@ pub fn status(
                 (_, None) => {}
             }
         }
+        let (relay, suspended) = post::look(tx, now, &mut problems)?;
         let broken = tx.broken()?.into_iter().filter_map(|(source, found)| {
             let (broken, since) = found.broken?;
             let location = found.location.to_string();
@@ -474,7 +481,13 @@ pub fn status(
             sources,
             queues: queue_lines(tx, rules, now)?,
             broken: broken.collect(),
-            mail: MailLine { sent: count("sent"), queued: mails.len() - count("sent") - count("failed"), failed: count("failed") },
+            mail: MailLine {
+                sent: count("sent"),
+                queued: mails.len() - count("sent") - count("failed"),
+                failed: count("failed"),
+                relay,
+                suspended,
+            },
             rules: RulesLine {
                 loaded: rules.is_some(),
                 hash: rules.map(|rules| short(rules.hash)),

@@ -10,6 +10,7 @@ pub mod items;
 pub mod lock;
 pub mod mails;
 pub mod records;
+pub mod relay;
 pub mod service;
 pub mod shadow;
 pub mod write_backs;
@@ -22,10 +23,11 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
+    include_str!("store/migrations/0006_mail.sql"),
 ];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write
@@ -382,7 +384,8 @@ mod tests {
         let file = folder.path().join("copydesk.db");
         first(&file, 1);
         let mut store = Store::open(&file).unwrap();
-        assert_eq!(store.version().unwrap(), Some(3));
+        let newest = i64::try_from(MIGRATIONS.len()).unwrap();
+        assert_eq!(store.version().unwrap(), Some(newest));
         assert_eq!(store.read(|tx| tx.shadow_counts()).unwrap(), []);
         drop(store);
         Store::open(&file).unwrap();

@@ -12,7 +12,7 @@ use super::screen::{ALARM, FAINT, STRONG, Screen, WELL, styled};
 use super::{Desk, Exit, Usage};
 use crate::config::Folders;
 use crate::daemon::{self, Settings, Signals, Wish};
-use crate::notify::{Outbox, Way};
+use crate::notify::outbox::{Outbox, Way};
 use crate::rules::RuleSet;
 use crate::store::Store;
 use anyhow::Context;

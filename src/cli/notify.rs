@@ -4,7 +4,8 @@ use super::screen::{FAINT, counted, styled};
 use super::{Desk, Exit, Usage};
 use crate::config::Mail;
 use crate::intake;
-use crate::notify::{self, Delivered, Outbox, When};
+use crate::notify::outbox::{self, Delivered, Outbox};
+use crate::notify::{self, When};
 use crate::schedule::rfc3339;
 use crate::store::Store;
 use lettre::Address;
@@ -24,8 +25,12 @@ pub(super) struct Args {
 
 pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     if let Some(to) = &args.test {
-        let outbox = outbox(desk, args)?;
+        let outbox = settings(desk, args)?;
         let delivered = notify::test(&outbox, to, desk.now)?;
+        if delivered.file.is_none() {
+            let mut store = Store::open_existing(&desk.folders.database())?;
+            outbox::test_was_taken(&mut store, to, desk.now)?;
+        }
         print(desk, &[delivered])?;
         return Ok(Exit::Done);
     }
@@ -73,7 +78,7 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Done);
     }
-    let outbox = outbox(desk, args)?;
+    let outbox = settings(desk, args)?;
     let mut store = Store::open(&desk.folders.database())?;
     intake::pass_time(&mut store, desk.now)?;
     let sent = notify::tick(&mut store, &rules, &outbox, When::Now, desk.now)?;
@@ -98,7 +103,7 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     })
 }
 
-fn outbox(desk: &Desk<'_>, args: &Args) -> Result<Outbox, Usage> {
+fn settings(desk: &Desk<'_>, args: &Args) -> Result<Outbox, Usage> {
     Outbox::new(&args.mail, desk.folders.mail()).map_err(Usage)
 }
 

@@ -3,7 +3,7 @@
 use super::{Desk, Exit, Usage};
 use crate::config::Mail;
 use crate::daemon::{self, Settings, Signals, Wish};
-use crate::notify::Outbox;
+use crate::notify::outbox::Outbox;
 use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

@@ -1,48 +1,77 @@
 //! Sending by SMTP: one connection for a round of mails, one recipient to a mail.
 //!
-//! The commands are given one by one, so that it is known how far a mail came: before its text was
-//! sent a lost connection means that it was not taken, after that it may have arrived. Only a reply
-//! of the class 2xx is success. Whatever fails ends the connection, so that no late reply is taken
-//! for the answer to the next mail.
+//! The commands are given one by one, so that it is known how far a mail came: until its final dot
+//! was sent a lost connection means that it was not taken, after that it may have arrived. Only a
+//! reply of the class 2xx to the dot is success. Whatever fails ends the connection, so that no late
+//! reply is taken for the answer to the next mail.
+
+mod reply;
+mod wire;
+
+pub use reply::Step;
 
 use crate::config::Secret;
 use crate::record::shown;
 use lettre::Address;
-use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Quit, Rcpt, Starttls};
 use lettre::transport::smtp::extension::{
     ClientId, Extension, MailBodyParameter, MailParameter, ServerInfo,
 };
-use lettre::transport::smtp::response::{Response, Severity};
+use lettre::transport::smtp::response::Response;
 use percent_encoding::percent_decode_str;
-use std::error::Error as _;
-use std::io::ErrorKind;
+use reply::{Meaning, meaning};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use url::{Host, Url};
+use wire::{Fault, Wire};
 
-/// How long one reply is waited for, and how long a connection.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long the reply to a whole mail is waited for (RFC 5321, 4.5.3.2.6): whoever asks again
-/// earlier sends mails twice.
-const PATIENCE_AFTER_TEXT: Duration = Duration::from_secs(600);
-/// How long a server is waited for to say goodbye.
-const PATIENCE_AT_END: Duration = Duration::from_secs(5);
 /// What is kept of a server's answer.
 const ANSWER: usize = 300;
+/// How often a server may ask back while one logs in.
+const CHALLENGES: usize = 5;
 
-/// Codes that are about the relay or the login, and so about every mail.
-const ABOUT_RELAY: [u16; 6] = [421, 454, 530, 534, 535, 538];
-/// Words of refusals that are called permanent and pass with time: a day's limit, a full mailbox.
-const PASSES: [&str; 5] = [
-    "sending limit",
-    "relay limit",
-    "daily limit",
-    "rate limit",
-    "quota",
-];
+/// How long a server is waited for, and how much it is asked to do.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// For a connection, for TLS and for each reply, whole.
+    pub reply: Duration,
+    /// To take the text of a mail.
+    pub text: Duration,
+    /// For the reply to a whole mail (RFC 5321, 4.5.3.2.6): whoever asks again earlier sends mails
+    /// twice.
+    pub after_text: Duration,
+    /// To say goodbye.
+    pub goodbye: Duration,
+    /// So many mails go over one connection, and none when it is older than this: what Postfix does
+    /// (`smtp_connection_reuse_time_limit`).
+    pub mails: usize,
+    /// The age that ends a connection.
+    pub age: Duration,
+    /// So many mails are tried within a minute: below the 30 of Microsoft 365.
+    pub a_minute: i64,
+    /// So many within a day: a quarter of what Google allows an account (2,000).
+    pub a_day: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            reply: Duration::from_secs(60),
+            text: Duration::from_secs(180),
+            after_text: Duration::from_secs(600),
+            goodbye: Duration::from_secs(5),
+            mails: 20,
+            age: Duration::from_secs(300),
+            a_minute: 20,
+            a_day: 500,
+        }
+    }
+}
 
 /// How an SMTP server is reached.
 #[derive(Clone, Debug)]
@@ -51,9 +80,9 @@ pub struct SmtpSettings {
     port: u16,
     security: Security,
     login: Option<(String, Secret)>,
-    ca: Option<Certificate>,
-    patience: Duration,
-    patience_after_text: Duration,
+    ca: Vec<CertificateDer<'static>>,
+    /// How long it is waited for, and how much it is asked to do.
+    pub limits: Limits,
 }
 
 /// How the connection is kept from being read.
@@ -123,9 +152,8 @@ impl SmtpSettings {
             host,
             security,
             login,
-            ca: ca.map(certificates).transpose()?,
-            patience: PATIENCE,
-            patience_after_text: PATIENCE_AFTER_TEXT,
+            ca: ca.map(certificates).transpose()?.unwrap_or_default(),
+            limits: Limits::default(),
         };
         if let Some(ca) = ca {
             let unusable = |error| format!("`{}` cannot be used: {error}", ca.display());
@@ -134,13 +162,18 @@ impl SmtpSettings {
         Ok(settings)
     }
 
-    fn tls(&self) -> Result<TlsParameters, Error> {
-        let tls = TlsParameters::builder(self.host.clone());
-        match &self.ca {
-            Some(ca) => tls.add_root_certificate(ca.clone()),
-            None => tls,
+    fn tls(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+        let mut trusted = RootCertStore::empty();
+        trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        for certificate in &self.ca {
+            trusted.add(certificate.clone())?;
         }
-        .build()
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(trusted)
+            .with_no_client_auth();
+        Ok(Arc::new(config))
     }
 
     /// The text of an answer as it is kept: on one line, and never with the password in it.
@@ -153,13 +186,40 @@ impl SmtpSettings {
         }
     }
 
-    fn failure(&self, error: &Error) -> Failure {
-        let text = self.kept(&said(error));
-        match error.status().map(u16::from) {
-            Some(code) if error.is_permanent() && !passes(&text) && !is_about_relay(code) => {
-                Failure::Rejected { code, text }
+    /// What a reply comes to: a failure, unless the talk goes on.
+    fn judge(&self, step: Step, reply: &Response) -> Result<(), Failure> {
+        let code = u16::from(reply.code());
+        let said = self.kept(&said(reply));
+        let (code, text) = (Some(code), said);
+        match meaning(step, u16::from(reply.code()), &text) {
+            Meaning::Yes => Ok(()),
+            Meaning::Later => Err(Failure::Deferred { code, text }),
+            Meaning::Never => Err(Failure::Rejected {
+                code: u16::from(reply.code()),
+                text,
+                step,
+            }),
+            Meaning::Busy => Err(Failure::Busy { code, text }),
+            Meaning::Login => Err(Failure::Login { code, text }),
+            Meaning::Senseless => {
+                let what = match step {
+                    Step::Text => "it answered",
+                    _ => "a reply that is out of place:",
+                };
+                Err(self.failed(step, &format!("{what} {} {text}", reply.code())))
             }
-            code => Failure::Deferred { code, text },
+        }
+    }
+
+    /// What it comes to that there is no reply, or none that makes sense.
+    fn failed(&self, step: Step, why: &str) -> Failure {
+        let text = self.kept(why);
+        match step {
+            Step::Connect | Step::Login => Failure::Busy { code: None, text },
+            Step::From | Step::To | Step::Data => Failure::Deferred { code: None, text },
+            Step::Text => Failure::Uncertain {
+                text: format!("the answer to the whole mail is lost: {text}"),
+            },
         }
     }
 }
@@ -169,98 +229,188 @@ fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-fn certificates(file: &Path) -> Result<Certificate, String> {
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let failed = |why: &dyn std::fmt::Display| format!("`{}`: {why}", file.display());
-    let pem = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
-    if !pem.contains("-----BEGIN CERTIFICATE-----") {
+    let pem = std::fs::read(file).map_err(|error| failed(&error))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let found = found.map_err(|error| failed(&error))?;
+    if found.is_empty() {
         return Err(failed(&"it holds no certificate in PEM"));
     }
-    Certificate::from_pem(pem.as_bytes()).map_err(|error| failed(&error))
+    Ok(found)
 }
 
 /// A connection over which mails are sent one after the other. What fails ends it.
 pub struct Session<'s> {
     settings: &'s SmtpSettings,
-    connection: SmtpConnection,
+    wire: Wire,
+    server: ServerInfo,
+    opened: Instant,
+    mails: usize,
 }
 
 impl<'s> Session<'s> {
     /// Connects, secures the connection and logs in.
     ///
     /// # Errors
-    /// [`Failure::Deferred`]: whatever it is, it is about no mail.
+    /// [`Failure::Busy`] or [`Failure::Login`]: whatever it is, it is about no mail.
     pub fn open(settings: &'s SmtpSettings) -> Result<Self, Failure> {
-        let mut connection = connect(settings).map_err(|error| Failure::Deferred {
-            code: error.status().map(u16::from),
-            text: settings.kept(&said(&error)),
-        })?;
-        if let Some((user, password)) = &settings.login {
-            let login = Credentials::new(user.clone(), password.reveal().to_owned());
-            let answer = connection.auth(DEFAULT_MECHANISMS, &login);
-            answer.map_err(|error| login_refused(&error))?;
+        let failed = |fault: Fault| settings.failed(Step::Connect, &fault.to_string());
+        let patience = settings.limits.reply;
+        let tls = || {
+            let tls = settings.tls();
+            tls.map_err(|error| settings.failed(Step::Connect, &error.to_string()))
+        };
+        let mut wire = Wire::connect(&settings.host, settings.port, patience).map_err(failed)?;
+        if settings.security == Security::Implicit {
+            wire = wire
+                .encrypt(&settings.host, tls()?, patience)
+                .map_err(failed)?;
         }
-        Ok(Self {
+        settings.judge(Step::Connect, &wire.reply(patience).map_err(failed)?)?;
+        let mut session = Self {
             settings,
-            connection,
-        })
+            wire,
+            server: ServerInfo::default(),
+            opened: Instant::now(),
+            mails: 0,
+        };
+        session.greet()?;
+        let offered = session.server.supports_feature(Extension::StartTls);
+        if settings.security == Security::Required && !offered {
+            return Err(settings.failed(Step::Connect, "STARTTLS is not supported on this server"));
+        }
+        if settings.security != Security::Implicit && offered {
+            session.say(Step::Connect, Starttls)?;
+            session.wire = session
+                .wire
+                .encrypt(&settings.host, tls()?, patience)
+                .map_err(failed)?;
+            session.greet()?;
+        }
+        if settings.login.is_some() {
+            session.log_in()?;
+        }
+        Ok(session)
     }
 
-    /// Sends one mail as it is, and returns what the server answered.
+    fn greet(&mut self) -> Result<(), Failure> {
+        let reply = self.say(Step::Connect, Ehlo::new(ClientId::default()))?;
+        self.server = ServerInfo::from_response(&reply).map_err(|_| {
+            self.settings
+                .failed(Step::Connect, "the reply to EHLO makes no sense")
+        })?;
+        Ok(())
+    }
+
+    /// Of the answer to a login only the codes are kept: some servers repeat what they were sent.
+    fn log_in(&mut self) -> Result<(), Failure> {
+        let Some((user, password)) = &self.settings.login else {
+            return Ok(());
+        };
+        debug_assert!(self.wire.is_encrypted() || self.settings.security == Security::Loopback);
+        let busy = |text: &str| Failure::Busy {
+            code: None,
+            text: text.to_owned(),
+        };
+        let login = Credentials::new(user.clone(), password.reveal().to_owned());
+        let Some(mechanism) = self.server.get_auth_mechanism(DEFAULT_MECHANISMS) else {
+            return Err(busy(
+                "the server offers no way to log in that is known here",
+            ));
+        };
+        let patience = self.settings.limits.reply;
+        let mut command = Auth::new(mechanism, login.clone(), None);
+        for _ in 0..CHALLENGES {
+            let given = command.map_err(|_| busy("the reply to the login makes no sense"))?;
+            let reply = match self.wire.ask(&given.to_string(), patience) {
+                Ok(reply) => reply,
+                Err(Fault::Lost(why)) => return Err(busy(&why)),
+                Err(Fault::Senseless(_)) => {
+                    return Err(busy("the reply to the login makes no sense"));
+                }
+            };
+            if !reply.has_code(334) {
+                return self.settings.judge(Step::Login, &codes_of(&reply));
+            }
+            command = Auth::new_from_response(mechanism, login.clone(), &reply);
+        }
+        Err(busy("the server asks back without end while one logs in"))
+    }
+
+    /// Tells the server from whom and to whom a mail is. Nothing of it is sent yet.
     ///
     /// # Errors
     /// [`Failure`]; the connection is of no use then.
-    pub fn send(&mut self, from: &Address, to: &Address, text: &[u8]) -> Result<String, Failure> {
-        let options = options(self.connection.server_info(), &[from, to], text)
-            .map_err(|text| Failure::Deferred { code: None, text })?;
-        self.say(Mail::new(Some(from.clone()), options), 2)?;
-        self.say(Rcpt::new(to.clone(), Vec::new()), 2)?;
-        self.say(Data, 3)?;
-        self.wait_for(self.settings.patience_after_text)?;
-        let answer = match self.connection.message(text) {
-            Ok(answer) if class(&answer) == 2 => answer,
-            Ok(answer) => return Err(self.lost(&format!("it answered {}", told(&answer)))),
-            Err(error) if error.status().is_some() => return Err(self.settings.failure(&error)),
-            Err(error) => return Err(self.lost(&said(&error))),
-        };
-        self.wait_for(self.settings.patience)?;
-        Ok(self.settings.kept(&told(&answer)))
+    pub fn address(&mut self, from: &Address, to: &Address, text: &[u8]) -> Result<(), Failure> {
+        let options = options(&self.server, &[from, to], text)?;
+        self.say(Step::From, Mail::new(Some(from.clone()), options))?;
+        self.say(Step::To, Rcpt::new(to.clone(), Vec::new()))?;
+        Ok(())
     }
 
-    /// Gives a command, whose reply must be of this class.
-    fn say(&mut self, command: impl std::fmt::Display, expected: u8) -> Result<(), Failure> {
-        let answer = self.connection.command(command);
-        let answer = answer.map_err(|error| self.settings.failure(&error))?;
-        if class(&answer) == expected {
+    /// Sends the text of a mail, and returns what the server answered.
+    ///
+    /// # Errors
+    /// [`Failure`]; the connection is of no use then.
+    pub fn text(&mut self, text: &[u8]) -> Result<String, Failure> {
+        let limits = &self.settings.limits;
+        self.say(Step::Data, Data)?;
+        // Without its dot a text is no mail, whatever becomes of the connection.
+        let unsent = |fault: Fault| self.settings.failed(Step::Data, &fault.to_string());
+        let sent = self.wire.write(&on_the_wire(text), limits.text);
+        sent.map_err(unsent)?;
+        self.hear_out(Step::Data)?;
+        let asked = self.wire.ask(".\r\n", limits.after_text);
+        let reply = asked.map_err(|fault| self.settings.failed(Step::Text, &fault.to_string()))?;
+        self.settings.judge(Step::Text, &reply)?;
+        self.mails += 1;
+        Ok(self
+            .settings
+            .kept(&format!("{} {}", reply.code(), said(&reply))))
+    }
+
+    /// Gives a command, and returns the reply if the talk goes on.
+    fn say(&mut self, step: Step, command: impl std::fmt::Display) -> Result<Response, Failure> {
+        self.hear_out(step)?;
+        let reply = self
+            .wire
+            .ask(&command.to_string(), self.settings.limits.reply);
+        let reply = reply.map_err(|fault| self.settings.failed(step, &fault.to_string()))?;
+        self.settings.judge(step, &reply)?;
+        Ok(reply)
+    }
+
+    /// Whoever speaks before he is asked answers something else than what is asked next. A server
+    /// that closes down may (421).
+    fn hear_out(&mut self, step: Step) -> Result<(), Failure> {
+        let failed = |fault: Fault| self.settings.failed(step, &fault.to_string());
+        if !self.wire.has_spoken().map_err(failed)? {
             return Ok(());
         }
-        let text = format!("a reply that is out of place: {}", told(&answer));
-        Err(Failure::Deferred {
-            code: None,
-            text: self.settings.kept(&text),
-        })
-    }
-
-    fn wait_for(&mut self, patience: Duration) -> Result<(), Failure> {
-        let set = self.connection.set_timeout(Some(patience));
-        set.map_err(|error| Failure::Deferred {
-            code: None,
-            text: error.to_string(),
-        })
-    }
-
-    fn lost(&self, why: &str) -> Failure {
-        Failure::Uncertain {
-            text: self
-                .settings
-                .kept(&format!("the answer to the whole mail is lost: {why}")),
+        let reply = self.wire.reply(self.settings.limits.reply);
+        let reply = reply.map_err(failed)?;
+        let said = said(&reply);
+        if reply.has_code(421) {
+            self.settings.judge(step, &reply)?;
         }
+        let why = format!("the server spoke out of turn: {} {said}", reply.code());
+        Err(self.settings.failed(step, &why))
+    }
+
+    /// Whether the next mail should go over a new connection.
+    #[must_use]
+    pub fn is_worn(&self) -> bool {
+        let limits = &self.settings.limits;
+        self.mails >= limits.mails || self.opened.elapsed() >= limits.age
     }
 
     /// Says goodbye. What comes of it does not matter: every mail has its answer.
     pub fn close(mut self) {
-        if self.connection.set_timeout(Some(PATIENCE_AT_END)).is_ok() {
-            drop(self.connection.quit());
-        }
+        drop(
+            self.wire
+                .ask(&Quit.to_string(), self.settings.limits.goodbye),
+        );
     }
 }
 
@@ -270,39 +420,38 @@ impl std::fmt::Debug for Session<'_> {
     }
 }
 
-fn connect(settings: &SmtpSettings) -> Result<SmtpConnection, Error> {
-    let name = ClientId::default();
-    let tls = match settings.security {
-        Security::Implicit => Some(settings.tls()?),
-        Security::Required | Security::Loopback => None,
+/// The reply to a login without its words.
+fn codes_of(reply: &Response) -> Response {
+    let detail = reply.first_word().unwrap_or_default();
+    let is_code = detail.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let text = if is_code && !detail.is_empty() {
+        format!("{detail} the server refuses the login")
+    } else {
+        "the server refuses the login".to_owned()
     };
-    let server = (settings.host.as_str(), settings.port);
-    let mut connection =
-        SmtpConnection::connect(server, Some(settings.patience), &name, tls.as_ref(), None)?;
-    // Where STARTTLS is required and not offered, `starttls` fails before anything is sent.
-    if settings.security == Security::Required || connection.can_starttls() {
-        connection.starttls(&settings.tls()?, &name)?;
-    }
-    Ok(connection)
+    Response::new(reply.code(), vec![text])
 }
 
-/// Of the answer to a login only the codes are kept: some servers repeat what they were sent.
-fn login_refused(error: &Error) -> Failure {
-    let code = error.status().map(u16::from);
-    let text = match code {
-        Some(_) => {
-            let said = said(error);
-            let detail = said.split(' ').next().unwrap_or_default();
-            let is_code = detail.chars().all(|c| c.is_ascii_digit() || c == '.');
-            let detail = if is_code { detail } else { "" };
-            format!("{detail} the server refuses the login")
-                .trim()
-                .to_owned()
+/// A text as it goes out: lines end in CR LF and nothing else does, so that no server sees an end
+/// where there is none; a dot that begins a line is doubled.
+fn on_the_wire(text: &[u8]) -> Vec<u8> {
+    let mut sent = Vec::with_capacity(text.len() + 64);
+    let mut rest = text.iter().copied().peekable();
+    while let Some(byte) = rest.next() {
+        if byte == b'\r' || byte == b'\n' {
+            rest.next_if(|next| byte == b'\r' && *next == b'\n');
+            sent.extend_from_slice(b"\r\n");
+            continue;
         }
-        None if error.is_response() => "the reply to the login makes no sense".into(),
-        None => said(error),
-    };
-    Failure::Deferred { code, text }
+        if byte == b'.' && (sent.is_empty() || sent.ends_with(b"\n")) {
+            sent.push(b'.');
+        }
+        sent.push(byte);
+    }
+    if !sent.ends_with(b"\r\n") {
+        sent.extend_from_slice(b"\r\n");
+    }
+    sent
 }
 
 /// What the server must be told about the mail beforehand.
@@ -310,63 +459,41 @@ fn options(
     server: &ServerInfo,
     addresses: &[&Address],
     text: &[u8],
-) -> Result<Vec<MailParameter>, String> {
+) -> Result<Vec<MailParameter>, Failure> {
     let ascii = |address: &&Address| AsRef::<str>::as_ref(*address).is_ascii();
     let mut options = Vec::new();
     if !addresses.iter().all(ascii) {
         if !server.supports_feature(Extension::SmtpUtfEight) {
-            return Err("the server takes no addresses beyond ASCII (SMTPUTF8)".into());
+            return Err(Failure::Rejected {
+                code: 553,
+                text: "the server takes no addresses beyond ASCII (SMTPUTF8)".into(),
+                step: Step::To,
+            });
         }
         options.push(MailParameter::SmtpUtfEight);
     }
     if !text.is_ascii() {
         if !server.supports_feature(Extension::EightBitMime) {
-            return Err("the server takes no text beyond ASCII (8BITMIME)".into());
+            return Err(Failure::Deferred {
+                code: None,
+                text: "the server takes no text beyond ASCII (8BITMIME)".into(),
+            });
         }
         options.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
     Ok(options)
 }
 
-fn class(answer: &Response) -> u8 {
-    match answer.code().severity {
-        Severity::PositiveCompletion => 2,
-        Severity::PositiveIntermediate => 3,
-        Severity::TransientNegativeCompletion => 4,
-        Severity::PermanentNegativeCompletion => 5,
-    }
-}
-
-fn told(answer: &Response) -> String {
-    let lines: Vec<&str> = answer.message().collect();
-    format!("{} {}", answer.code(), lines.join(" "))
-}
-
-/// An error in words. Linux tells a timeout of a socket as "would block".
-fn said(error: &Error) -> String {
-    let mut cause = error.source();
-    if error.status().is_some() {
-        return cause.map(ToString::to_string).unwrap_or_default();
-    }
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>()
-            && matches!(io.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-        {
-            return "the server did not answer in time".into();
-        }
-        cause = inner.source();
-    }
-    error.to_string()
-}
-
-fn is_about_relay(code: u16) -> bool {
-    ABOUT_RELAY.contains(&code)
-}
-
-/// Whether a refusal that is called permanent passes with time (Google's 550 5.4.5, for one).
-fn passes(text: &str) -> bool {
-    let text = text.to_lowercase();
-    text.starts_with("5.4.5 ") || PASSES.iter().any(|words| text.contains(words))
+fn said(reply: &Response) -> String {
+    let detail = reply.first_word().filter(|word| word.contains('.'));
+    let again = detail
+        .map(|detail| format!("{detail} "))
+        .unwrap_or_default();
+    let lines = reply.message().enumerate().map(|(line, text)| match line {
+        0 => text,
+        _ => text.strip_prefix(again.as_str()).unwrap_or(text),
+    });
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// Why a mail was not sent.
@@ -379,6 +506,8 @@ pub enum Failure {
         code: u16,
         /// What it said.
         text: String,
+        /// Where in the talk: at [`Step::To`] it is the address that is refused.
+        step: Step,
     },
     /// Not taken this time, and certainly not sent.
     #[error("{}{text}", code_and_space(.code))]
@@ -388,20 +517,28 @@ pub enum Failure {
         /// What it said, or what went wrong.
         text: String,
     },
+    /// The server takes no mail now, and no other would fare better.
+    #[error("{}{text}", code_and_space(.code))]
+    Busy {
+        /// The server's code, if it gave one.
+        code: Option<u16>,
+        /// What it said, or what went wrong.
+        text: String,
+    },
+    /// The server refuses the login, or wants one: to try again and again locks accounts.
+    #[error("{}{text}", code_and_space(.code))]
+    Login {
+        /// The server's code.
+        code: Option<u16>,
+        /// What it said.
+        text: String,
+    },
     /// The whole mail went out and no answer came back: it may have arrived.
     #[error("{text}")]
     Uncertain {
         /// What went wrong.
         text: String,
     },
-}
-
-impl Failure {
-    /// Whether the relay or the login is at fault, so that no other mail fares better now.
-    #[must_use]
-    pub fn is_about_relay(&self) -> bool {
-        matches!(self, Self::Deferred { code: Some(code), .. } if is_about_relay(*code))
-    }
 }
 
 fn code_and_space(code: &Option<u16>) -> String {
@@ -512,16 +649,21 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_passes_is_told_from_a_refusal() {
+    fn no_line_of_a_text_ends_it() {
         for (text, expected) in [
-            ("5.4.5 Daily user sending limit exceeded.", true),
-            ("5.7.1 Daily SMTP relay limit exceeded for customer.", true),
-            ("5.2.2 Mailbox is over quota", true),
-            ("5.3.4 Message size limit exceeded", false),
-            ("5.1.1 No such user", false),
-            ("5.7.1 Rejected", false),
+            ("", "\r\n"),
+            ("a", "a\r\n"),
+            ("a\r\n", "a\r\n"),
+            (".", "..\r\n"),
+            ("a\r\n.\r\nb\r\n", "a\r\n..\r\nb\r\n"),
+            ("a\n.\nQUIT\n", "a\r\n..\r\nQUIT\r\n"),
+            ("a\r.\rQUIT", "a\r\n..\r\nQUIT\r\n"),
+            ("a\n.\r\nMAIL FROM:<x@y>", "a\r\n..\r\nMAIL FROM:<x@y>\r\n"),
+            ("a\r\r\n\n.x", "a\r\n\r\n\r\n..x\r\n"),
+            ("a.b\r\nc.", "a.b\r\nc.\r\n"),
         ] {
-            assert_eq!(passes(text), expected, "{text}");
+            let sent = on_the_wire(text.as_bytes());
+            assert_eq!(String::from_utf8(sent).unwrap(), expected, "{text:?}");
         }
     }
 
@@ -565,18 +707,25 @@ mod tests {
         let refused = [&polite[..], &["550 5.7.1 no"]].concat();
         let port = server(vec![late, refused], wait);
         let mut settings = settings(&format!("smtp://127.0.0.1:{port}")).unwrap();
-        settings.patience_after_text = Duration::from_millis(100);
+        settings.limits.after_text = Duration::from_millis(100);
         let (from, to) = (
             "a@example.org".parse().unwrap(),
             "b@example.org".parse().unwrap(),
         );
-        let send = || Session::open(&settings)?.send(&from, &to, b"Subject: x\r\n\r\nx\r\n");
+        let text = b"Subject: x\r\n\r\nx\r\n";
+        let send = || {
+            let mut session = Session::open(&settings)?;
+            session.address(&from, &to, text)?;
+            session.text(text)
+        };
         let first = send();
         release.send(()).unwrap();
         let second = send();
         let text = "the answer to the whole mail is lost: the server did not answer in time".into();
         assert_eq!(first, Err(Failure::Uncertain { text }));
         let text = "5.7.1 no".into();
-        assert_eq!(second, Err(Failure::Rejected { code: 550, text }));
+        let step = Step::Text;
+        let code = 550;
+        assert_eq!(second, Err(Failure::Rejected { code, text, step }));
     }
 }

@@ -114,7 +114,8 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn due_mails(&self, now: Timestamp) -> Result<Vec<DueMail>, StoreError> {
         let sql = "SELECT id, recipient, bytes, tries FROM mails
-                   WHERE status IN ('queued', 'uncertain') AND next_at <= ?1 ORDER BY id";
+                   WHERE status IN ('queued', 'uncertain') AND next_at <= ?1
+                   AND NOT EXISTS (SELECT 1 FROM suspended s WHERE s.address = recipient AND s.until > ?1) ORDER BY id";
         self.all(sql, [Micros(now)], |row| {
             Ok(DueMail {
                 id: row.get(0)?,
@@ -135,25 +136,42 @@ impl Tx<'_> {
         self.all(sql, [], |row| Ok((row.get(0)?, row.get::<_, Micros>(1)?.0)))
     }
 
-    /// How many mails to an address that were written since a moment are given up.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn failed_mails(&self, to: &str, since: Timestamp) -> Result<i64, StoreError> {
-        let sql = "SELECT count(*) FROM mails WHERE recipient = ?1 AND status = 'failed' AND created_at > ?2";
-        let count = self.one(sql, (to, Micros(since)), |row| row.get(0))?;
-        Ok(count.unwrap_or_default())
-    }
-
     /// Takes a mail to send it; `None` when another process has it, or had it.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn claim_mail(&self, id: i64, now: Timestamp) -> Result<Option<Claim>, StoreError> {
-        let sql = "UPDATE mails SET status = 'sending', claimed_at = ?2, tries = tries + 1
+        let sql = "UPDATE mails SET status = 'sending', claimed_at = ?2, text_at = NULL, tries = tries + 1
                    WHERE id = ?1 AND status IN ('queued', 'uncertain') AND next_at <= ?2 RETURNING tries";
         let tries = self.one(sql, (id, Micros(now)), |row| row.get(0))?;
         Ok(tries.map(|tries| Claim { id, tries }))
+    }
+
+    /// Notes that the text of a mail begins to go out; `false` when another process has it, or had
+    /// it, meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn mail_goes_out(&self, claim: Claim, now: Timestamp) -> Result<bool, StoreError> {
+        let sql =
+            "UPDATE mails SET text_at = ?3 WHERE id = ?1 AND status = 'sending' AND tries = ?2";
+        Ok(self.run(sql, (claim.id, claim.tries, Micros(now)))? == 1)
+    }
+
+    /// Gives a mail back as if it had not been tried, until `next`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn mail_returned(
+        &self,
+        claim: Claim,
+        answer: &str,
+        next: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE mails SET status = 'queued', tries = tries - 1, next_at = ?4, answer = ?3
+                   WHERE id = ?1 AND status = 'sending' AND tries = ?2";
+        self.run(sql, (claim.id, claim.tries, answer, Micros(next)))
+            .map(drop)
     }
 
     /// Notes that a mail was sent, and what was answered. This stands even if the claim was taken
@@ -215,6 +233,17 @@ impl Tx<'_> {
             .map(drop)
     }
 
+    /// Notes that nothing can be sent before `next`, and why: every mail waits till then, and none
+    /// is older for it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn mails_held(&self, answer: &str, next: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE mails SET next_at = ?2, answer = ?1
+                   WHERE status IN ('queued', 'uncertain') AND next_at < ?2";
+        self.run(sql, (answer, Micros(next))).map(drop)
+    }
+
     /// Notes that the answer to a mail was lost, so that it may have arrived: it is tried once more
     /// at `next`, and not a third time.
     ///
@@ -233,18 +262,20 @@ impl Tx<'_> {
             .map(drop)
     }
 
-    /// Mails whose sending began before a moment and never ended: their process died.
+    /// Mails whose sending began before a moment and never ended, since their process died; and
+    /// whether their text may be out.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn abandoned_mails(&self, before: Timestamp) -> Result<Vec<Claim>, StoreError> {
-        let sql =
-            "SELECT id, tries FROM mails WHERE status = 'sending' AND claimed_at < ?1 ORDER BY id";
+    pub fn abandoned_mails(&self, before: Timestamp) -> Result<Vec<(Claim, bool)>, StoreError> {
+        let sql = "SELECT id, tries, text_at IS NOT NULL FROM mails
+                   WHERE status = 'sending' AND claimed_at < ?1 ORDER BY id";
         self.all(sql, [Micros(before)], |row| {
-            Ok(Claim {
+            let claim = Claim {
                 id: row.get(0)?,
                 tries: row.get(1)?,
-            })
+            };
+            Ok((claim, row.get(2)?))
         })
     }
 

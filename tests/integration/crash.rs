@@ -17,16 +17,26 @@ use crate::desk::{Desk, Run, finish};
 use crate::service::{BOUND, Service, beside, number, rounds, service};
 
 /// A small generator (SplitMix64): what it gives follows from its seed.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self, below: u64) -> u64 {
+    pub(crate) fn next(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (z ^ (z >> 31)) % below
     }
+}
+
+/// The seed that is asked for, or one of its own; it is printed.
+pub(crate) fn seed() -> u64 {
+    let asked = std::env::var("COPYDESK_SEED").ok();
+    let seed = asked.and_then(|seed| seed.parse().ok());
+    let seed =
+        seed.unwrap_or_else(|| u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap());
+    println!("COPYDESK_SEED={seed}");
+    seed
 }
 
 /// How much happens in one run.
@@ -258,12 +268,7 @@ fn a_service_that_is_killed_loses_nothing_and_does_nothing_twice() {
             },
         ),
     };
-    let seed = std::env::var("COPYDESK_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed =
-        seed.unwrap_or_else(|| u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap());
-    println!("COPYDESK_SEED={seed}");
+    let seed = seed();
     let mut random = Random(seed);
     let started = Instant::now();
     let (mut records, mut decisions, mut mails) = (0, 0, 0);

@@ -23,6 +23,7 @@ mod golden;
 mod identity;
 mod kinds;
 mod mail;
+mod mail_once;
 mod model;
 mod policies;
 mod properties;

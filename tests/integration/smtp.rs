@@ -295,7 +295,8 @@ fn only_a_yes_to_the_whole_mail_is_success() {
             status == "failed",
             "{case}: {found}"
         );
-        assert_eq!(found["tries"], 1, "{case}: {found}");
+        let tries = i32::from(!reply.starts_with("530"));
+        assert_eq!(found["tries"], tries, "{case}: {found}");
         desk.run(&["status"]).refused().says(&["ana@example.org"]);
     }
 }
@@ -360,21 +361,269 @@ fn a_refused_mail_does_not_stand_in_the_way_of_the_next() {
     desk.run(&["status"]).done();
 }
 
-#[test]
-fn an_address_that_is_refused_again_and_again_is_left_alone_for_a_day() {
+/// A desk whose only reviewer's address was refused for three mails.
+fn suspended() -> Desk {
     let desk = desk();
     let full = Server::with("RCPT", "550 5.1.1 no such user");
     for _ in 0..3 {
         notify(&desk, &full).refused();
     }
     assert_eq!(full.connections(), 3, "one try a round");
-    notify(&desk, &full)
+    desk
+}
+
+#[test]
+fn an_address_that_is_refused_again_and_again_is_left_alone_for_a_week() {
+    let (desk, server) = (suspended(), Server::kind());
+    for later in ["1s", "25h", "140h"] {
+        desk.later(later);
+        notify(&desk, &server)
+            .refused()
+            .says(&["ana@example.org", "suspended until"]);
+        assert_eq!((server.connections(), mails(&desk).len()), (0, 3));
+    }
+    desk.run(&["status"])
         .refused()
-        .says(&["given up within a day"]);
-    assert_eq!((full.connections(), mails(&desk).len()), (3, 3));
-    desk.later("25h");
+        .says(&["ana@example.org is sent nothing until", "--test ana@"]);
+    let status = desk.run(&["status", "--json"]).refused();
+    let status: Value = serde_json::from_str(&status.stdout).unwrap();
+    let line = &status["mail"]["suspended"][0];
+    assert_eq!(line["address"], "ana@example.org", "{status:#}");
+    assert_eq!(line["answer"], "550 5.1.1 no such user");
+    desk.later("3h");
+    notify(&desk, &server).done();
+    assert_eq!(server.mails().len(), 1);
+    desk.run(&["status"]).done();
+}
+
+#[test]
+fn a_test_mail_that_is_taken_ends_a_suspension() {
+    let desk = suspended();
+    let (full, server) = (
+        Server::with("RCPT", "550 5.1.1 no such user"),
+        Server::kind(),
+    );
+    for (to, server) in [("ana@example.org", &full), ("bo@example.org", &server)] {
+        let url = format!("smtp://127.0.0.1:{}", server.port);
+        finish(notify_at(&desk, &url, &["--test", to]));
+        notify(&desk, server).refused().says(&["suspended until"]);
+    }
+    let url = format!("smtp://127.0.0.1:{}", server.port);
+    finish(notify_at(&desk, &url, &["--test", "Ana@Example.org"])).done();
+    // One more refusal is the first, and not the fourth.
     notify(&desk, &full).refused();
-    assert_eq!(full.connections(), 4);
+    assert_eq!(full.connections(), 2);
+    notify(&desk, &server).done();
+    assert_eq!(mails(&desk)[0]["status"], "sent");
+}
+
+#[test]
+fn only_a_refused_address_is_suspended() {
+    let desk = desk();
+    let spam = Server::with("text", "554 5.7.1 spam");
+    for _ in 0..4 {
+        notify(&desk, &spam).refused().says(&["554 5.7.1 spam"]);
+    }
+    assert_eq!(spam.mails().len(), 4);
+}
+
+#[test]
+fn a_refused_login_costs_no_tries_and_is_repeated_every_quarter_of_an_hour() {
+    for (step, reply) in [
+        ("AUTH", "535 5.7.8 bad credentials"),
+        ("MAIL", "530 5.7.0 log in first"),
+    ] {
+        let desk = desk();
+        let locked = Server::with(step, reply);
+        let url = format!("smtp://desk:canary@127.0.0.1:{}", locked.port);
+        let mut command = notify_at(&desk, &url, &[]);
+        command.env("COPYDESK_LOG", "warn");
+        finish(command)
+            .refused()
+            .says(&[&reply[..9], "mend the user and password"]);
+        desk.run(&["status"]).refused().says(&[
+            "refuses the login",
+            &reply[..9],
+            "COPYDESK_SMTP_URL",
+        ]);
+        // Who is told of for the first time waits as well.
+        desk.rules("reviewers.yaml", TWO);
+        desk.later("14m");
+        finish(notify_at(&desk, &url, &[])).done().says(&["waits"]);
+        assert_eq!(locked.connections(), 1, "{reply}");
+        for again in 2..6 {
+            desk.later("61h");
+            finish(notify_at(&desk, &url, &[])).refused();
+            assert_eq!(locked.connections(), again, "{reply}");
+        }
+        let found = mails(&desk);
+        assert_eq!(found.len(), 2);
+        for mail in found {
+            assert_eq!(
+                (&mail["status"], &mail["tries"]),
+                (&json!("queued"), &json!(0)),
+                "{mail:#}"
+            );
+        }
+        let server = Server::kind();
+        notify(&desk, &server).done();
+        assert_eq!(server.mails().len(), 0, "tried too early");
+        test_mail(&desk, &server).done();
+        notify(&desk, &server).done();
+        let waited = &mails(&desk)[mails(&desk).len() - 2..];
+        assert!(
+            waited.iter().all(|mail| mail["status"] == "sent"),
+            "{waited:#?}"
+        );
+        desk.run(&["status"]).done();
+    }
+}
+
+#[test]
+fn a_busy_relay_is_left_alone_by_new_mails_too() {
+    let desk = desk();
+    let busy = Server::with("greeting", "421 4.3.2 closing");
+    notify(&desk, &busy).refused();
+    desk.rules("reviewers.yaml", TWO);
+    desk.later("2m");
+    notify(&desk, &busy)
+        .done()
+        .says(&["bo@example.org waits until"]);
+    assert_eq!((busy.connections(), mails(&desk).len()), (1, 2));
+    desk.run(&["status"])
+        .refused()
+        .says(&["takes no mail", "421 4.3.2 closing"]);
+}
+
+#[test]
+fn no_more_than_twenty_mails_go_out_within_a_minute() {
+    let desk = desk();
+    let reviewers: String = (0..45)
+        .map(|n| {
+            format!(
+                "  - {{name: R, email: r{n}@example.org, role: reviewer, queues: all, digest: \"0 9 * * *\"}}\n"
+            )
+        })
+        .collect();
+    desk.rules("reviewers.yaml", &format!("reviewers:\n{reviewers}"));
+    let server = Server::kind();
+    for (later, sent) in [("1s", 20), ("20s", 20), ("45s", 40), ("61s", 45)] {
+        desk.later(later);
+        let run = notify(&desk, &server).done();
+        assert_eq!(server.mails().len(), sent, "{run:?}");
+    }
+    assert_eq!(server.connections(), 3);
+}
+
+#[test]
+fn a_server_that_speaks_in_clear_after_starttls_gets_nothing() {
+    let desk = desk();
+    let server = Server::new(|at| match at {
+        "EHLO" => "250-mail.example.org\r\n250 STARTTLS".to_owned(),
+        "STARTTLS" => "220 go ahead\r\n250-mail.example.org\r\n250 AUTH PLAIN".to_owned(),
+        _ => kind(at),
+    });
+    let url = format!("smtp://desk:canary@127.0.0.1:{}", server.port);
+    finish(notify_at(&desk, &url, &[]))
+        .refused()
+        .says(&["in clear after its reply to STARTTLS"]);
+    assert_eq!(mail(&desk)["status"], "queued");
+    let heard = server.heard();
+    assert_eq!(heard.last().unwrap(), "STARTTLS", "{heard:?}");
+}
+
+#[test]
+fn a_server_that_speaks_out_of_turn_is_not_believed() {
+    for (step, reply) in [
+        ("greeting", "220 hello\r\n250 early"),
+        ("MAIL", "250 fine\r\n250 early"),
+        ("RCPT", "250 fine\r\n354 early"),
+        ("DATA", "354 go ahead\r\n250 early"),
+    ] {
+        let (desk, server) = (desk(), Server::with(step, reply));
+        notify(&desk, &server).refused().says(&["out of turn"]);
+        assert_eq!(mail(&desk)["status"], "queued", "{step}");
+    }
+}
+
+/// Nothing of what is written in a story or a name becomes a header or a command.
+#[test]
+fn no_text_becomes_a_header_or_a_command() {
+    let desk = Desk::new();
+    desk.story("a.md")
+        .title(r#"Bees\r\nBcc: evil@example.net\r\n\r\n.\r\nRCPT TO:<evil@example.net>"#)
+        .body("a\n.\nQUIT\n")
+        .write();
+    let path = desk.content("a.md");
+    let quoted = fs::read_to_string(&path).unwrap();
+    assert!(quoted.contains("Bcc"), "{quoted}");
+    fs::write(desk.content("b.md"), "---\ntitle: \"b\\r\\nBcc: evil@example.net\\n.\\nMAIL FROM:<evil@example.net>\"\npublished: false\n---\n.\n").unwrap();
+    desk.scan();
+    desk.rules(
+        "reviewers.yaml",
+        "reviewers:\n  - {name: \"Ana\\r\\nBcc: evil@example.net\", email: ana@example.org, role: reviewer, queues: all, digest: \"0 9 * * *\"}\n",
+    );
+    let server = Server::kind();
+    notify(&desk, &server).done();
+    let heard: Vec<String> = server
+        .heard()
+        .iter()
+        .map(|line| line.split(' ').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        heard,
+        ["connection", "EHLO", "MAIL", "RCPT", "DATA", "QUIT"]
+    );
+    let mail = &server.mails()[0];
+    let (headers, _) = mail.split_once("\r\n\r\n").unwrap();
+    assert!(
+        !headers
+            .lines()
+            .any(|line| line.to_lowercase().starts_with("bcc")),
+        "{headers}"
+    );
+    assert_eq!(mail.trim_end(), stored(&desk)[0].trim_end());
+}
+
+#[test]
+fn an_address_that_cannot_be_one_is_refused_or_fails_alone() {
+    for address in [
+        "a@b\\r\\nRCPT TO:<evil@example.net>",
+        "a@b>\\r\\nRCPT TO:<evil@example.net",
+        "\\\"a b\\\"@example.org",
+        "a%b@example.org",
+        "añb@example.org",
+        "a b@example.org",
+    ] {
+        let desk = desk();
+        desk.rules(
+            "reviewers.yaml",
+            &format!("{TWO}  - {{name: Odd, email: \"{address}\", role: reviewer, queues: all, digest: \"0 9 * * *\"}}\n"),
+        );
+        let server = Server::kind();
+        let run = notify(&desk, &server);
+        let heard = server.heard().join("\n");
+        assert!(!heard.contains("evil"), "{address}: {heard}");
+        if server.connections() == 0 {
+            assert_ne!(run.code, 0, "{address}: {run:?}");
+            run.says(&["email"]);
+            continue;
+        }
+        let others = mails(&desk);
+        let sent = others.iter().filter(|mail| {
+            mail["status"] == "sent"
+                && ["ana@example.org", "bo@example.org"].contains(&mail["to"].as_str().unwrap())
+        });
+        assert_eq!(sent.count(), 2, "{address}: {others:#?}");
+        let odd = &others[0];
+        assert!(
+            odd["status"] == "sent" || odd["status"] == "failed",
+            "{address}: {odd:#}"
+        );
+        if !address.is_ascii() {
+            assert_eq!(odd["status"], "failed", "{odd:#}");
+        }
+    }
 }
 
 #[test]
@@ -614,6 +863,9 @@ fn the_password_is_never_told() {
         ("AUTH", "what? AGRlc2sAY2FuYXJ5LTdmM2E="),
         ("MAIL", "554 5.7.1 canary-7f3a is no good password"),
         ("text", "250 2.0.0 taken with canary-7f3a"),
+        ("text", "250 2.0.0 taken"),
+        ("text", "451 4.3.0 later"),
+        ("text", ""),
     ] {
         let (desk, server) = (desk(), Server::with(step, reply));
         let url = format!("smtp://desk:canary-7f3a@127.0.0.1:{}", server.port);
@@ -624,6 +876,11 @@ fn the_password_is_never_told() {
             by_file,
             notify_at(&desk, &url, &["--test", "bo@example.org"]),
             notify_at(&desk, &url, &["--help"]),
+            notify_at(&desk, &url, &["--json"]),
+            desk.command(&["status"]),
+            desk.command(&["status", "--json"]),
+            desk.command(&["mails"]),
+            desk.command(&["mails", "--json"]),
         ] {
             command.env("COPYDESK_LOG", "trace");
             let seen = finish(command).seen();
