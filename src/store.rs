@@ -22,10 +22,12 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
+    include_str!("store/migrations/0004_backup.sql"),
+    include_str!("store/migrations/0005_guards.sql"),
 ];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write
@@ -119,6 +121,11 @@ impl Store {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "foreign_keys", true)?;
+            let enforced: bool =
+                connection.pragma_query_value(None, "foreign_keys", |row| row.get(0))?;
+            if !enforced {
+                return Err(rusqlite::Error::InvalidQuery);
+            }
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
             connection.set_prepared_statement_cache_capacity(128);
@@ -362,6 +369,9 @@ pub enum StoreError {
 }
 
 #[cfg(test)]
+mod guards;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -382,7 +392,10 @@ mod tests {
         let file = folder.path().join("copydesk.db");
         first(&file, 1);
         let mut store = Store::open(&file).unwrap();
-        assert_eq!(store.version().unwrap(), Some(3));
+        assert_eq!(
+            store.version().unwrap(),
+            i64::try_from(MIGRATIONS.len()).ok()
+        );
         assert_eq!(store.read(|tx| tx.shadow_counts()).unwrap(), []);
         drop(store);
         Store::open(&file).unwrap();
