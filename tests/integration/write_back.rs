@@ -430,6 +430,7 @@ fn written_after(desk: &Desk, upstream: impl FnOnce()) -> Option<End> {
     let rules = RuleSet::load(&desk.path("rules")).unwrap();
     let mut store = Store::open(&desk.path("state/copydesk.db")).unwrap();
     let request = Request {
+        id: uuid::Uuid::now_v7(),
         item: "1@1".parse().unwrap(),
         verdict: Verdict::Approve,
         actor: &Actor::User("tester".into()),
