@@ -355,6 +355,8 @@ pub struct MailLine {
     pub queued: usize,
     /// Given up.
     pub failed: usize,
+    /// Never sent, since a backup was restored.
+    pub held: usize,
 }
 
 /// The rule set, in `status`.
@@ -430,8 +432,9 @@ pub fn status(
             let to = &mail.recipient;
             match (mail.status.as_str(), &mail.answer) {
                 ("sent", _) => drop(reached.insert(to)),
-                ("failed", _) if reached.contains(to) => {}
+                ("failed" | "held", _) if reached.contains(to) => {}
                 ("uncertain", Some(answer)) => problems.push(format!("the mail to {to} may not have arrived: {answer}")),
+                ("held", Some(why)) => problems.push(format!("the mail to {to} is {why}")),
                 ("failed", Some(answer)) => problems.push(format!("the mail to {to} is given up: {answer}")),
                 (_, Some(answer)) => problems.push(format!("the mail to {to} is not sent: {answer}")),
                 (_, None) => {}
@@ -474,7 +477,7 @@ pub fn status(
             sources,
             queues: queue_lines(tx, rules, now)?,
             broken: broken.collect(),
-            mail: MailLine { sent: count("sent"), queued: mails.len() - count("sent") - count("failed"), failed: count("failed") },
+            mail: MailLine { sent: count("sent"), queued: mails.len() - count("sent") - count("failed") - count("held"), failed: count("failed"), held: count("held") },
             rules: RulesLine {
                 loaded: rules.is_some(),
                 hash: rules.map(|rules| short(rules.hash)),

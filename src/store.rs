@@ -4,12 +4,14 @@
 //! alone and whole. A failed statement fails its transaction. The SQL keeps to what SQLite and
 //! PostgreSQL share.
 
+pub mod backup;
 pub mod decide;
 pub mod history;
 pub mod items;
 pub mod lock;
 pub mod mails;
 pub mod records;
+pub mod restore;
 pub mod service;
 pub mod shadow;
 pub mod write_backs;
@@ -18,7 +20,7 @@ use crate::record::Hash;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -133,7 +135,10 @@ impl Store {
         };
         settings().map_err(named)?;
         let mut store = Self { connection };
-        store.migrate(path)?;
+        store.migrate(path).map_err(|error| match error {
+            StoreError::Sqlite(error) => named(error),
+            other => other,
+        })?;
         Ok(store)
     }
 
@@ -186,6 +191,25 @@ impl Store {
             .query_row("SELECT max(version) FROM schema_version", [], |row| {
                 row.get(0)
             })?)
+    }
+
+    /// Reads every page, to see damage before it spreads; a second for a million records or two.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], with the first thing that is wrong.
+    pub fn look_through(&self) -> Result<(), StoreError> {
+        let path = || PathBuf::from(self.connection.path().unwrap_or_default());
+        let found = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        match found {
+            Ok(found) if found == "ok" => Ok(()),
+            Ok(what) => Err(StoreError::Damaged { path: path(), what }),
+            Err(error) => Err(StoreError::Open {
+                path: path(),
+                error,
+            }),
+        }
     }
 
     /// Reads at one moment.
@@ -328,6 +352,27 @@ fn time(micros: Option<Micros>) -> Option<Timestamp> {
     micros.map(|micros| micros.0)
 }
 
+/// What SQLite says, with what mends it where it names only a code.
+fn plain(error: &rusqlite::Error) -> String {
+    let mend = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "nothing in it was changed; `copydesk restore FILE` puts a backup in its place and keeps it"
+        }
+        Some(ErrorCode::DiskFull) => "nothing was done; free some space and try again",
+        Some(ErrorCode::SystemIoFailure) => {
+            "nothing was done; see that the disk is well and has space, and try again"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another program keeps it locked; nothing was done, try again"
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "it and its folder must be writable for this user"
+        }
+        _ => return error.to_string(),
+    };
+    format!("{error}; {mend}")
+}
+
 /// Why the database could not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -340,12 +385,20 @@ pub enum StoreError {
         error: std::io::Error,
     },
     /// The file cannot be opened.
-    #[error("the database `{}` cannot be opened: {error}; restore a backup, or move it away to start anew", .path.display())]
+    #[error("the database `{}` cannot be opened: {}", .path.display(), plain(.error))]
     Open {
         /// The file.
         path: PathBuf,
         /// What SQLite said.
         error: rusqlite::Error,
+    },
+    /// The file is damaged.
+    #[error("the database `{}` is damaged: {what}; nothing in it was changed; `copydesk restore FILE` puts a backup in its place and keeps it", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
     },
     /// A newer copydesk has changed it.
     #[error("the database `{}` is of version {found}, and this copydesk knows {known}; use the newer one", .path.display())]
@@ -364,7 +417,7 @@ pub enum StoreError {
     #[error("what is stored does not read back: {0}")]
     Odd(String),
     /// SQLite failed.
-    #[error("the database failed: {0}")]
+    #[error("the database failed: {}", plain(.0))]
     Sqlite(#[from] rusqlite::Error),
 }
 
