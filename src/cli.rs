@@ -1,6 +1,7 @@
 //! The command line: one file per verb, and what they share.
 
 mod backtest;
+mod backup;
 mod check;
 mod completions;
 mod decide;
@@ -10,6 +11,7 @@ mod init;
 mod mails;
 mod notify;
 mod queue;
+mod restore;
 mod run;
 mod scan;
 pub mod screen;
@@ -23,6 +25,7 @@ use crate::rules::{Refused, RuleSet};
 use crate::store::Store;
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
+use std::path::Path;
 
 /// The copy desk of a newsroom as a background service, for content that lives in files
 #[derive(Debug, Parser)]
@@ -79,6 +82,10 @@ enum Verb {
     Status,
     /// Say what the rules would do to everything already seen; changes nothing
     Backtest(backtest::Args),
+    /// Write a copy of the database into a file, beside whatever runs
+    Backup(backup::Args),
+    /// Put a backup in the place of the database; what was there is kept
+    Restore(restore::Args),
     /// Print what a shell needs to complete these commands
     Completions(completions::Args),
 }
@@ -154,35 +161,54 @@ pub fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
         now,
         screen,
     };
-    match cli.verb {
-        Verb::Init(args) => init::run(&mut desk, &args),
-        Verb::Demo(args) => demo::run(&mut desk, &args),
-        Verb::Run(args) => run::run(&mut desk, &args),
-        Verb::Scan(args) => scan::run(&mut desk, &args),
-        Verb::Check(args) => check::run(&mut desk, &args),
-        Verb::Explain(args) => explain::run(&mut desk, &args),
-        Verb::Queue(args) => queue::run(&mut desk, &args),
-        Verb::Show(args) => show::run(&mut desk, &args),
-        Verb::Approve(args) => decide::run(&mut desk, Verdict::Approve, &args, None, None),
+    let database = cli.folders.database();
+    let done = dispatch(cli.verb, &mut desk);
+    done.map_err(|error| named(error, &database))
+}
+
+/// An error of the database, with the file that it is about.
+fn named(error: anyhow::Error, database: &Path) -> anyhow::Error {
+    let path = format!("`{}`", database.display());
+    let is_about_it = error.chain().any(|cause| cause.is::<rusqlite::Error>());
+    if is_about_it && !error.chain().any(|cause| cause.to_string().contains(&path)) {
+        error.context(path)
+    } else {
+        error
+    }
+}
+
+fn dispatch(verb: Verb, desk: &mut Desk<'_>) -> anyhow::Result<Exit> {
+    match verb {
+        Verb::Init(args) => init::run(desk, &args),
+        Verb::Demo(args) => demo::run(desk, &args),
+        Verb::Run(args) => run::run(desk, &args),
+        Verb::Scan(args) => scan::run(desk, &args),
+        Verb::Check(args) => check::run(desk, &args),
+        Verb::Explain(args) => explain::run(desk, &args),
+        Verb::Queue(args) => queue::run(desk, &args),
+        Verb::Show(args) => show::run(desk, &args),
+        Verb::Approve(args) => decide::run(desk, Verdict::Approve, &args, None, None),
         Verb::Reject(args) => decide::run(
-            &mut desk,
+            desk,
             Verdict::Reject,
             &args.decision,
             args.reason.as_deref(),
             None,
         ),
         Verb::Hold(args) => decide::run(
-            &mut desk,
+            desk,
             Verdict::Hold,
             &args.decision,
             None,
             args.until.as_deref(),
         ),
-        Verb::Reopen(args) => decide::run(&mut desk, Verdict::Reopen, &args, None, None),
-        Verb::Notify(args) => notify::run(&mut desk, &args),
-        Verb::Mails(args) => mails::run(&mut desk, &args),
-        Verb::Status => status::run(&mut desk),
-        Verb::Backtest(args) => backtest::run(&mut desk, &args),
-        Verb::Completions(args) => completions::run(&mut desk, &args),
+        Verb::Reopen(args) => decide::run(desk, Verdict::Reopen, &args, None, None),
+        Verb::Notify(args) => notify::run(desk, &args),
+        Verb::Mails(args) => mails::run(desk, &args),
+        Verb::Status => status::run(desk),
+        Verb::Backtest(args) => backtest::run(desk, &args),
+        Verb::Backup(args) => backup::run(desk, &args),
+        Verb::Restore(args) => restore::run(desk, &args),
+        Verb::Completions(args) => completions::run(desk, &args),
     }
 }

@@ -156,6 +156,17 @@ impl Verdict {
         self.cause().as_str()
     }
 
+    /// Where an item is that it was said of.
+    #[must_use]
+    pub fn leads_to(self) -> Status {
+        match self {
+            Self::Approve => Status::Approved,
+            Self::Reject => Status::Rejected,
+            Self::Hold => Status::Held,
+            Self::Reopen => Status::Pending,
+        }
+    }
+
     /// What it is as a cause.
     #[must_use]
     pub fn cause(self) -> Cause {

@@ -357,6 +357,8 @@ pub struct MailLine {
     pub queued: usize,
     /// Given up.
     pub failed: usize,
+    /// Never sent, since a backup was restored.
+    pub held: usize,
     /// That the SMTP server is left alone.
     pub relay: Option<RelayLine>,
     /// Addresses that are sent nothing.
@@ -436,8 +438,9 @@ pub fn status(
             let to = &mail.recipient;
             match (mail.status.as_str(), &mail.answer) {
                 ("sent", _) => drop(reached.insert(to)),
-                ("failed", _) if reached.contains(to) => {}
+                ("failed" | "held", _) if reached.contains(to) => {}
                 ("uncertain", Some(answer)) => problems.push(format!("the mail to {to} may not have arrived: {answer}")),
+                ("held", Some(why)) => problems.push(format!("the mail to {to} is {why}")),
                 ("failed", Some(answer)) => problems.push(format!("the mail to {to} is given up: {answer}")),
                 (_, Some(answer)) => problems.push(format!("the mail to {to} is not sent: {answer}")),
                 (_, None) => {}
@@ -483,8 +486,9 @@ pub fn status(
             broken: broken.collect(),
             mail: MailLine {
                 sent: count("sent"),
-                queued: mails.len() - count("sent") - count("failed"),
+                queued: mails.len() - count("sent") - count("failed") - count("held"),
                 failed: count("failed"),
+                held: count("held"),
                 relay,
                 suspended,
             },

@@ -10,6 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 /// What someone wants to decide.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
+    /// Names the request: asked again under the same one, it is answered as it was the first time,
+    /// and nothing is done twice.
+    pub id: uuid::Uuid,
     /// The item, with the version that was looked at if it was named.
     pub item: ItemRef,
     /// What is decided.
@@ -80,22 +83,9 @@ pub fn decide(
         })),
         _ => None,
     };
-    if let Some(until) = until.filter(|until| *until <= now) {
-        return Err(ReviewError::Past(crate::schedule::rfc3339(until)));
-    }
-    let (uuid, actor) = (uuid::Uuid::now_v7().to_string(), request.actor.name());
+    let (uuid, actor) = (request.id.to_string(), request.actor.name());
     store.write(|tx| {
         let listed = tx.listed(id)?.ok_or(ReviewError::NoItem(id))?;
-        if let Actor::Reviewer(reviewer) = request.actor {
-            may(tx, reviewer, &listed.item, request.verdict)?;
-        }
-        let writes = rules
-            .source(&listed.source)
-            .is_some_and(|source| source.write);
-        let gone = listed.location.is_none();
-        if gone && request.verdict == Verdict::Reopen {
-            return Err(ReviewError::Gone(id));
-        }
         let decision = Decision {
             id: &uuid,
             item: id,
@@ -105,11 +95,30 @@ pub fn decide(
             reason: request.reason,
             note: request.note,
             until,
-            writes,
+            writes: rules
+                .source(&listed.source)
+                .is_some_and(|source| source.write),
         };
+        // Before anything else is asked: what was done then may not be allowed now.
+        match tx.answered(&decision)? {
+            Some(Answer::Repeated(item)) => return Ok(Listed { item, ..listed }),
+            Some(_) => return Err(ReviewError::Taken(request.id)),
+            None => {}
+        }
+        if let Some(until) = until.filter(|until| *until <= now) {
+            return Err(ReviewError::Past(crate::schedule::rfc3339(until)));
+        }
+        if let Actor::Reviewer(reviewer) = request.actor {
+            may(tx, reviewer, &listed.item, request.verdict)?;
+        }
+        let gone = listed.location.is_none();
+        if gone && request.verdict == Verdict::Reopen {
+            return Err(ReviewError::Gone(id));
+        }
         match tx.decide(&decision, now)? {
             Answer::Made(item) | Answer::Repeated(item) => Ok(Listed { item, ..listed }),
             Answer::NoItem => Err(ReviewError::NoItem(id)),
+            Answer::Taken => Err(ReviewError::Taken(request.id)),
             Answer::Stale(item) => {
                 let asked = request.item.version.unwrap_or_default();
                 Err(ReviewError::Stale {
@@ -207,6 +216,9 @@ pub enum ReviewError {
         /// What happened in between.
         since: Vec<String>,
     },
+    /// The name of the request is that of another one.
+    #[error("something else was decided under {0}; a new decision needs a new UUID")]
+    Taken(uuid::Uuid),
     /// Its status does not allow it.
     #[error("item {id} is {status}, and cannot be {} now", .verdict.past())]
     NotNow {

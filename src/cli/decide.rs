@@ -5,7 +5,7 @@ use super::{Desk, Exit, Usage};
 use crate::intake;
 use crate::item::{ItemRef, Verdict};
 use crate::record::shown;
-use crate::review::{self, Actor, Request};
+use crate::review::{self, Actor, Request, ReviewError};
 use crate::rules::RuleSet;
 use crate::schedule;
 use crate::store::items::Listed;
@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// A note that is kept with the decision
     #[arg(long)]
     note: Option<String>,
+    /// A UUID that names this decision: given again, it does nothing twice
+    #[arg(long, value_name = "UUID")]
+    id: Option<uuid::Uuid>,
     /// Decide as this reviewer
     #[arg(long = "as", value_name = "EMAIL")]
     reviewer: Option<String>,
@@ -53,6 +56,9 @@ pub(super) fn run(
     reason: Option<&str>,
     until: Option<&str>,
 ) -> anyhow::Result<Exit> {
+    if args.id.is_some() && args.items.len() > 1 {
+        return Err(Usage("--id names one decision, and there are several items".into()).into());
+    }
     let rules = desk.rules()?;
     let now = desk.now;
     let actor = actor(&rules, args.reviewer.as_deref())?;
@@ -75,6 +81,7 @@ pub(super) fn run(
         }
         let note = args.note.as_deref();
         let request = Request {
+            id: args.id.unwrap_or_else(uuid::Uuid::now_v7),
             item: *item,
             verdict,
             actor: &actor,
@@ -84,6 +91,7 @@ pub(super) fn run(
         };
         match review::decide(&mut store, &rules, &request, now) {
             Ok(listed) => decided.push(listed),
+            Err(ReviewError::Store(error)) => return Err(error.into()),
             Err(error) => {
                 desk.screen.complain(error.to_string())?;
                 exit = Exit::Wrong;

@@ -97,11 +97,12 @@ fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
         }
     };
     screen.line(format!(
-        "\n{} {} sent{}{}",
+        "\n{} {} sent{}{}{}",
         styled(STRONG, "mail"),
         mail.sent,
         of(mail.queued, "waiting"),
-        of(mail.failed, "failed")
+        of(mail.failed, "failed"),
+        of(mail.held, "held")
     ))?;
     let warnings = match rules.warnings {
         0 => String::new(),

@@ -98,8 +98,22 @@ impl Looking {
     }
 
     fn tick(&self, store: &mut Store, now: Timestamp) -> anyhow::Result<()> {
-        let rules = self.in_force.get();
         let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        let looked = self.look(&mut watching, store, now);
+        if looked.is_err() {
+            // What was hinted at is forgotten, so that only a whole pass finds it.
+            watching.next_pass = Instant::now();
+        }
+        looked
+    }
+
+    fn look(
+        &self,
+        watching: &mut Watching,
+        store: &mut Store,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let rules = self.in_force.get();
         let hints = watching.watch.take();
         // Folders that were made while events were lost are not watched yet.
         let added = watching.follow(&rules, store, hints.rescan)?;
@@ -139,7 +153,7 @@ impl Looking {
             watching.plan_again(looked);
         }
         watching.look_into_again(paths.difference(&due));
-        self.wake_for(&watching);
+        self.wake_for(watching);
         Ok(())
     }
 

@@ -92,7 +92,8 @@ pub(super) struct Loop {
 }
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// What failed for want of space, or of a lock, goes on within a minute of having it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Loop {
     pub(super) fn new(name: &'static str, every: Duration, stop: Stop) -> Self {

@@ -215,6 +215,11 @@ impl Settling<'_> {
         if carried || !self.source.write || tx.is_write_pending(item.id, location)? {
             return Ok(());
         }
+        if tx.is_decided_before_restore(item.id)? {
+            let error = "a backup was restored, and the file says otherwise than the decision in it; decide again";
+            tx.stop_reasserting(&item, location, error, self.now)?;
+            return tx.add_event(&item, "reassert_stopped", "copydesk", None, self.now);
+        }
         let limits = self.rules.desk.reassert;
         let often = |span, limit| {
             Ok::<_, StoreError>(tx.reasserts(item.id, location, span, self.now)? >= limit)

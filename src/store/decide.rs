@@ -61,8 +61,10 @@ pub struct Decided {
 pub enum Answer {
     /// It stands; the item as it is now.
     Made(Item),
-    /// It stood already under that UUID; the item as it is now.
+    /// It was made already under that UUID; the item as that decision left it.
     Repeated(Item),
+    /// Something else was decided under that UUID; nothing was done.
+    Taken,
     /// There is no such item.
     NoItem,
     /// The item has moved on since that version; nothing was done.
@@ -80,9 +82,8 @@ impl Tx<'_> {
         let Some(item) = self.item(decision.item)? else {
             return Ok(Answer::NoItem);
         };
-        let made = "SELECT 1 FROM decisions WHERE id = ?1";
-        if self.one(made, [decision.id], |_| Ok(()))?.is_some() {
-            return Ok(Answer::Repeated(item));
+        if let Some(answer) = self.answered(decision)? {
+            return Ok(answer);
         }
         if decision
             .version
@@ -127,6 +128,40 @@ impl Tx<'_> {
             self.request_writes(&moved, decision.id, decision.verdict.as_str(), None, now)?;
         }
         Ok(Answer::Made(moved))
+    }
+
+    /// What was answered when a decision was first asked for, or `None` if it never was.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn answered(&self, decision: &Decision<'_>) -> Result<Option<Answer>, StoreError> {
+        let sql =
+            "SELECT item, kind, actor, reason, note, version, until FROM decisions WHERE id = ?1";
+        let made = self.one(sql, [decision.id], |row| {
+            let (item, kind, actor): (i64, String, String) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (reason, note): (Option<String>, Option<String>) = (row.get(3)?, row.get(4)?);
+            let same = item == decision.item
+                && kind == decision.verdict.as_str()
+                && actor == decision.actor
+                && reason.as_deref() == decision.reason
+                && note.as_deref() == decision.note;
+            Ok((same, row.get::<_, i64>(5)?, time(row.get(6)?)))
+        })?;
+        let Some((same, version, held_until)) = made else {
+            return Ok(None);
+        };
+        let same = same && decision.version.is_none_or(|asked| asked == version);
+        let item = self.item(decision.item)?.filter(|_| same);
+        Ok(Some(match item {
+            Some(item) => Answer::Repeated(Item {
+                status: decision.verdict.leads_to(),
+                version: version + 1,
+                held_until,
+                ..item
+            }),
+            None => Answer::Taken,
+        }))
     }
 
     /// Moves an item by what happened to its file or its time. `None` when that does not move it.

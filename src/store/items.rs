@@ -214,8 +214,10 @@ impl Tx<'_> {
         place: &Place<'_>,
         now: Timestamp,
     ) -> Result<Item, StoreError> {
-        let sql = "INSERT INTO items (record, queue, status, version, revision, rank, arrived_at, due_at, expires_at)
-                   VALUES (?1, ?2, 'pending', 1, ?3, ?4, ?5, ?6, ?7) RETURNING id";
+        let sql = "INSERT INTO items (id, record, queue, status, version, revision, rank, arrived_at, due_at, expires_at)
+                   VALUES ((SELECT 1 + max(n) FROM (SELECT coalesce(max(id), 0) AS n FROM items
+                                                    UNION ALL SELECT last_item FROM restores) AS given),
+                           ?1, ?2, 'pending', 1, ?3, ?4, ?5, ?6, ?7) RETURNING id";
         let values = (
             record,
             place.queue,

@@ -57,7 +57,8 @@ pub struct Sent {
     pub reason: String,
     /// Its subject.
     pub subject: String,
-    /// `queued`, `sending`, `uncertain`, `sent` or `failed`.
+    /// `queued`, `sending`, `uncertain`, `sent`, `failed`, or `held`: not sent, since a backup was
+    /// restored.
     pub status: String,
     /// How often it was tried.
     pub tries: i64,
@@ -88,8 +89,10 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`], as all methods here.
     pub fn queue_mail(&self, mail: &NewMail<'_>, now: Timestamp) -> Result<i64, StoreError> {
-        let sql = "INSERT INTO mails (message_id, kind, recipient, reason, subject, bytes, status, next_at, created_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?7, ?7) RETURNING id";
+        let sql = "INSERT INTO mails (id, message_id, kind, recipient, reason, subject, bytes, status, next_at, created_at)
+                   VALUES ((SELECT 1 + max(n) FROM (SELECT coalesce(max(id), 0) AS n FROM mails
+                                                    UNION ALL SELECT last_mail FROM restores) AS given),
+                           ?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?7, ?7) RETURNING id";
         let values = (
             mail.message_id,
             mail.kind,
@@ -180,7 +183,8 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn mail_sent(&self, claim: Claim, answer: &str, now: Timestamp) -> Result<(), StoreError> {
-        let sql = "UPDATE mails SET status = 'sent', sent_at = ?2, answer = ?3 WHERE id = ?1 AND status <> 'sent'";
+        let sql = "UPDATE mails SET status = 'sent', sent_at = ?2, answer = ?3
+                   WHERE id = ?1 AND status <> 'sent' AND held IS NULL";
         self.run(sql, (claim.id, Micros(now), answer)).map(drop)
     }
 
@@ -306,7 +310,8 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn mails(&self, to: Option<&str>) -> Result<Vec<Sent>, StoreError> {
-        let sql = "SELECT id, kind, recipient, reason, subject, status, tries, next_at, created_at, sent_at, answer FROM mails
+        let sql = "SELECT id, kind, recipient, reason, subject, CASE WHEN held IS NULL THEN status ELSE 'held' END,
+                          tries, next_at, created_at, sent_at, coalesce(held, answer) FROM mails
                    WHERE CAST(?1 AS TEXT) IS NULL OR recipient = ?1 ORDER BY id DESC";
         self.all(sql, [to], |row| {
             Ok(Sent {

@@ -166,6 +166,17 @@ impl Tx<'_> {
             .unwrap_or_default())
     }
 
+    /// Whether the standing decision on an item is older than the last time that a backup was
+    /// restored: what was decided between the two is not known.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_decided_before_restore(&self, item: i64) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM restores WHERE at >= (SELECT max(at) FROM decisions
+                       WHERE item = ?1 AND kind IN ('approve', 'reject')) LIMIT 1";
+        Ok(self.one(sql, [item], |_| Ok(()))?.is_some())
+    }
+
     /// Notes that a decision is not written again, since upstream takes it back too often.
     ///
     /// # Errors

@@ -317,7 +317,17 @@ fn a_database_from_before_the_flag_learns_it_at_the_next_pass() {
     let desk = three();
     desk.scan();
     let database = rusqlite::Connection::open(desk.path("state/copydesk.db")).unwrap();
+    let triggers: Vec<String> = database
+        .prepare("SELECT 'DROP TRIGGER ' || name FROM sqlite_master WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    database.execute_batch(&triggers.join(";")).unwrap();
     let old = "ALTER TABLE records DROP COLUMN flag; DROP TABLE shadow_hits;
+               DROP TABLE backup; DROP TABLE restores; DROP INDEX decisions_by_version;
+               ALTER TABLE mails DROP COLUMN held;
                DELETE FROM schema_version WHERE version > 1;";
     database.execute_batch(old).unwrap();
     drop(database);

@@ -667,3 +667,58 @@ fn what_was_held_is_read_before_it_expires() {
     desk.at("2026-05-08T09:00:00Z").scan();
     assert_eq!(desk.status_of(1), "expired");
 }
+
+#[test]
+fn a_decision_that_is_asked_for_again_is_answered_as_the_first_time() {
+    let desk = Desk::new();
+    desk.story("a.md").published(false).write();
+    desk.scan();
+    let id = "01900000-0000-7000-8000-000000000001";
+    let first = desk.run(&["approve", "1@1", "--id", id]).done();
+    // The first may not have been heard of; meanwhile the item has moved on.
+    desk.run(&["reject", "1"]).done();
+    let again = desk.run(&["approve", "1@1", "--id", id]).done();
+    let line = |run: &crate::desk::Run| run.stdout.lines().next().unwrap().to_owned();
+    assert_eq!(line(&again), line(&first));
+    assert_eq!(desk.status_of(1), "rejected", "it was done twice");
+    assert!(desk.says("a.md", "published: false"));
+    for other in [
+        &["reject", "1", "--id", id][..],
+        &["approve", "1", "--id", id, "--note", "another"],
+        &["approve", "1@3", "--id", id],
+        &["approve", "1", "--id", id, "--as", "ana@example.org"],
+    ] {
+        desk.run(other)
+            .refused()
+            .says(&["something else was decided", id]);
+    }
+    let decisions = desk.show(1)["decisions"].as_array().unwrap().len();
+    assert_eq!(decisions, 2);
+    desk.run(&["approve", "1", "2", "--id", id]).used_wrongly();
+}
+
+#[test]
+fn one_request_from_several_processes_is_one_decision() {
+    let desk = Desk::new();
+    for n in 0..5 {
+        desk.story(&format!("{n}.md")).published(false).write();
+    }
+    desk.scan();
+    for item in 1..=5 {
+        let id = format!("01900000-0000-7000-8000-00000000000{item}");
+        let runs: Vec<_> = (0..4)
+            .map(|n| {
+                let verb = if n == 3 { "reject" } else { "approve" };
+                let command = desk.command(&[verb, &format!("{item}"), "--id", &id]);
+                std::thread::spawn(move || (verb, crate::desk::finish(command)))
+            })
+            .collect();
+        let runs: Vec<_> = runs.into_iter().map(|run| run.join().unwrap()).collect();
+        let decisions = desk.show(item)["decisions"].clone();
+        assert_eq!(decisions.as_array().unwrap().len(), 1, "{decisions:#}");
+        let made = decisions[0]["kind"].as_str().unwrap();
+        for (verb, run) in runs {
+            assert_eq!(run.code, i32::from(verb != made), "{made}: {verb}: {run:?}");
+        }
+    }
+}

@@ -9,6 +9,8 @@
 
 mod architecture;
 mod backtest;
+mod backup;
+mod bad_database;
 mod broken;
 mod corpus;
 mod crash;

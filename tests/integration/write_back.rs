@@ -292,12 +292,10 @@ fn a_write_that_was_cut_short_before_it_was_noted_can_be_taken_back() {
     let id = desk.id("a.md").to_string();
     desk.approve("a.md").done();
     let database = rusqlite::Connection::open(desk.path("state/copydesk.db")).unwrap();
-    database
-        .execute(
-            "UPDATE write_backs SET status = 'pending', closed_at = NULL",
-            [],
-        )
-        .unwrap();
+    // The schema lets no program do this.
+    let undone =
+        "DROP TRIGGER write_backs_end; UPDATE write_backs SET status = 'pending', closed_at = NULL";
+    database.execute_batch(undone).unwrap();
     desk.later("1m").scan();
     desk.run(&["reopen", &id]).done();
     assert_eq!(desk.read("a.md"), before);
@@ -466,6 +464,7 @@ fn written_after(desk: &Desk, upstream: impl FnOnce()) -> Option<End> {
     let rules = RuleSet::load(&desk.path("rules")).unwrap();
     let mut store = Store::open(&desk.path("state/copydesk.db")).unwrap();
     let request = Request {
+        id: uuid::Uuid::now_v7(),
         item: "1@1".parse().unwrap(),
         verdict: Verdict::Approve,
         actor: &Actor::User("tester".into()),
