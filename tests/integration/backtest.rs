@@ -318,6 +318,9 @@ fn a_database_from_before_the_flag_learns_it_at_the_next_pass() {
     desk.scan();
     let database = rusqlite::Connection::open(desk.path("state/copydesk.db")).unwrap();
     let old = "ALTER TABLE records DROP COLUMN flag; DROP TABLE shadow_hits;
+               DROP TABLE relay; DROP TABLE suspended;
+               ALTER TABLE mails DROP COLUMN text_at; ALTER TABLE mails DROP COLUMN refused_at;
+               DROP INDEX mails_by_claim;
                DELETE FROM schema_version WHERE version > 1;";
     database.execute_batch(old).unwrap();
     drop(database);
