@@ -32,6 +32,8 @@ struct Given {
     versions: Vec<(i64, i64)>,
 }
 
+const STAGED: &str = ".copydesk-restore-";
+
 /// Where nothing tells which numbers were given out since the backup, they go on so much higher.
 const LEAP: i64 = 100_000;
 const VERSION_LEAP: i64 = 100;
@@ -50,10 +52,11 @@ pub fn restore(database: &Path, file: &Path, now: Timestamp) -> Result<Restored,
     };
     let folder = database.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;
+    sweep(folder);
     let mut again = 0;
     loop {
         let staged = tempfile::Builder::new()
-            .prefix(".copydesk-restore-")
+            .prefix(STAGED)
             .tempdir_in(folder)
             .map_err(failed)?;
         let mut ready = stage(file, &staged.path().join("copydesk.db"))?;
@@ -73,6 +76,16 @@ pub fn restore(database: &Path, file: &Path, now: Timestamp) -> Result<Restored,
         again += 1;
         if again > 10 {
             return Err(busy().into());
+        }
+    }
+}
+
+/// Removes what a restoring that was killed has left.
+fn sweep(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(STAGED) {
+            let path = entry.path();
+            drop(std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path)));
         }
     }
 }
@@ -302,7 +315,7 @@ fn replace(mut present: Present, ready: &Connection, aside: &Path) -> Result<boo
         };
         let folder = aside.parent().unwrap_or(Path::new("."));
         let copy = tempfile::Builder::new()
-            .prefix(".copydesk-restore-")
+            .prefix(STAGED)
             .tempfile_in(folder)
             .map_err(failed)?;
         let mut connection = Connection::open(copy.path())?;

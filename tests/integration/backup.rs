@@ -335,6 +335,57 @@ fn a_decision_that_was_on_its_way_stands_and_is_written() {
     assert!(desk.says("a.md", "published: true"));
 }
 
+#[test]
+fn a_restoring_that_is_killed_leaves_the_one_or_the_other() {
+    let desk = three_stories();
+    desk.run(&["backup", "desk.backup"]).done();
+    desk.later("1h").approve("a.md").done();
+    let (mut before, mut after) = (0, 0);
+    for kill in 0..rounds().unwrap_or(15) {
+        let mut child = desk
+            .command(&["restore", "desk.backup"])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(u64::try_from(kill % 15).unwrap() * 4));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (decisions, restores) = (
+            number(&desk, "SELECT count(*) FROM decisions").unwrap(),
+            number(&desk, "SELECT count(*) FROM restores").unwrap(),
+        );
+        assert!(
+            (decisions, restores) == (1, 0) || (decisions, restores) == (0, 1),
+            "{decisions} {restores}"
+        );
+        if restores == 1 {
+            after += 1;
+            // What was there is put back for the next kill, which is itself a restoring.
+            let old = newest_kept(&desk);
+            desk.run(&["restore", old.to_str().unwrap()]).done();
+            let database = Connection::open(desk.path("state/copydesk.db")).unwrap();
+            database.execute_batch("DELETE FROM restores").unwrap();
+        } else {
+            before += 1;
+        }
+        let files = fs::read_dir(desk.path("state"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        for kept in files.filter(|path| path.to_str().unwrap().contains(".before-")) {
+            fs::remove_file(kept).unwrap();
+        }
+    }
+    println!("killed before it counted: {before}, after: {after}");
+    desk.run(&["restore", "desk.backup"]).done();
+    let left = fs::read_dir(desk.path("state"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left
+        .filter(|name| name.to_str().unwrap().starts_with(".copydesk"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 /// Decisions in a desk, one after the other, until told to stop; those that were acknowledged.
 fn decide(desk: &Desk, stop: &AtomicBool, ledger: &Mutex<Vec<(String, i64)>>, round: usize) {
     let items = number(desk, "SELECT count(*) FROM items").unwrap();
