@@ -83,21 +83,22 @@ fn a_copy_is_checked_and_told_of() {
         &desk,
         &["status"],
         &expect![[r#"
-        problem: the mail to ana@example.org is held, since a backup of 2026-03-02T09:00:00Z was restored at 2026-03-02T10:00:00Z: it may have been sent meanwhile; the next digest tells what waits
+            problem: the mail to ana@example.org is held, since a backup of 2026-03-02T09:00:00Z was restored at 2026-03-02T10:00:00Z: it may have been sent meanwhile; the next digest tells what waits
+            problem: the SMTP server takes no mail since 2026-03-02T09:00:00Z: Connection refused (os error 111); it is tried again after 2026-03-02T09:04:56Z
 
-        sources
-          news: 3 records, 0 in no queue (DESK/rules/../content)
+            sources
+              news: 3 records, 0 in no queue (DESK/rules/../content)
 
-        queues
-          urgent: 0 pending
-          ai-desk: 0 pending
-          general: 2 pending, 1 approved
+            queues
+              urgent: 0 pending
+              ai-desk: 0 pending
+              general: 2 pending, 1 approved
 
-        mail 0 sent, 1 held
-        rules 1 rule, 1 reviewer (7aefde36eb68)
-        last notify 2026-03-02T09:00:00Z
-        last scan 2026-03-02T09:00:00Z
-    "#]],
+            mail 0 sent, 1 held
+            rules 1 rule, 1 reviewer (7aefde36eb68)
+            last notify 2026-03-02T09:00:00Z
+            last scan 2026-03-02T09:00:00Z
+        "#]],
     );
 }
 

@@ -33,7 +33,8 @@ fn a_database_that_cannot_be_read_is_named_and_left_as_it_is() {
         ),
         (
             "an odd end",
-            Box::new(|good: &[u8]| good[..good.len() - 1000].to_vec()),
+            // More than a page: of the last one, a part may be missing after a crash, and is made good.
+            Box::new(|good: &[u8]| good[..good.len() - 5000].to_vec()),
         ),
         (
             "flipped",
