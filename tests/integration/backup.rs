@@ -348,7 +348,9 @@ fn a_restoring_that_is_killed_leaves_the_one_or_the_other() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        thread::sleep(Duration::from_millis(u64::try_from(kill % 15).unwrap() * 4));
+        thread::sleep(Duration::from_millis(
+            u64::try_from(kill % 15).unwrap() * 12,
+        ));
         child.kill().unwrap();
         child.wait().unwrap();
         let (decisions, restores) = (
