@@ -60,7 +60,7 @@
 //! 6. [`write_back::tick`] reads the file, sees that it holds the revision that was decided on, and
 //!    replaces `published: false` by `published: true`: one scalar, every other byte kept, checked
 //!    by reading both versions ([`record::edit`]); a temporary file, synced, changes names with it, and what
-//!    comes out is looked at, so that a rewrite in between is put back and not lost. The next pass
+//!    comes out is looked at, so that a file that upstream put there in between is put back. The next pass
 //!    knows our own write by its state.
 //!
 //! # Errors

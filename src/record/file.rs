@@ -190,7 +190,9 @@ impl Folder {
     /// back. (To look first and rename then loses what upstream writes between the two: measured,
     /// 147 versions in 20,000 tries.)
     ///
-    /// Where the file system cannot exchange names, the look comes first after all.
+    /// Where the file system cannot exchange names, the look comes first after all. Not held against:
+    /// a program that has the file open and writes into it in that moment, upstream moving our file
+    /// away while its version is put back, and more than 64 writes in a row.
     ///
     /// # Errors
     /// [`WriteError`]; the file is untouched then, or holds what upstream wrote.

@@ -1,5 +1,6 @@
-//! Write-back against an upstream that writes in the same moment: no version of upstream is lost, and
-//! no reader ever sees a file that is neither upstream's nor ours.
+//! Write-back against an upstream that replaces the file in the same moment: no version of upstream is
+//! lost, and no reader ever sees a file that is neither upstream's nor ours. Writes into the open file
+//! are not raced here.
 //!
 //! `COPYDESK_ROUNDS=20000 cargo test --release --test integration race:: -- --nocapture` is the long
 //! form; it prints its figures.
