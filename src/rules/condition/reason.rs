@@ -4,7 +4,7 @@
 //! A condition is turned into a statement about records, and the ways in which that statement can
 //! come true are tried one after the other. What is not understood, and what would take too many
 //! tries, counts as possible: an answer of "never" is certain, an answer of "perhaps" is not. Left
-//! out of account is only that evaluation gives up on lists of many thousand elements.
+//! out of account is only that evaluation gives up when a record costs too many steps.
 
 mod claim;
 mod key;

@@ -157,16 +157,12 @@ impl<'p, 'f> Look<'p, 'f> {
         };
         let mut perhaps: Vec<AtomId> = Vec::new();
         for (at, table) in index.texts.iter().enumerate() {
-            let Some((Some(plain), lower)) = self
-                .texts
-                .get_mut(at)
-                .filter(|_| table.is_read)
-                .map(Text::both)
-            else {
+            let text = self.texts.get(at).and_then(|text| text.plain);
+            let Some(plain) = text.filter(|_| table.is_read) else {
                 continue;
             };
             trace.read(plain);
-            let lower = lower.to_owned();
+            let lower = plain.to_ascii_lowercase();
             let story = table.is_story.then(|| Story::of(plain, facts)).flatten();
             for found in automaton.find_overlapping_iter(&lower) {
                 for used in index.uses.get(found.pattern().as_usize()) {
@@ -176,6 +172,9 @@ impl<'p, 'f> Look<'p, 'f> {
                         None => {}
                     }
                 }
+            }
+            if let Some(text) = self.texts.get_mut(at) {
+                text.lower = Some(lower);
             }
         }
         // Beyond ASCII, folding changes more than capitals: phrases are looked for once more.
