@@ -86,8 +86,8 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let _lock = Lock::wait(&settings.lock)?;
     place_content(&mut rules, settings.content.as_ref())?;
-    write_back::sweep(&rules);
     let mut store = Store::open(&settings.database)?;
+    write_back::sweep(&mut store, &rules)?;
     let started = Timestamp::now();
     store.write(|tx| tx.service_started(std::process::id(), started))?;
     let in_force = InForce(Arc::new(RwLock::new(Arc::new(rules))));

@@ -1,18 +1,25 @@
-//! The files of a source: opened below its folder without following a link, replaced whole.
+//! The files of a source: opened beneath its folder without following a link, replaced whole.
 
+pub mod replace;
+
+use crate::record::FILE_BYTES;
 use crate::record::location::Location;
-use crate::record::{FILE_BYTES, Hash};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// How the names of our temporary files begin.
 const TEMPORARY: &str = ".copydesk-";
+/// How a folder on the way to a file is opened.
+const STEP: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 /// The folder of a source, held open.
 #[derive(Debug)]
@@ -152,111 +159,86 @@ impl Folder {
         Ok(Stat::of(&file.metadata()?))
     }
 
-    /// Whether this is the name of a file that a replacement makes and leaves only if it is cut short.
+    /// Whether this is the name of a new file that is not whole yet: left only if that was cut short.
     #[must_use]
-    pub fn is_temporary(name: &[u8]) -> bool {
-        let id = name
-            .strip_prefix(TEMPORARY.as_bytes())
-            .and_then(|rest| rest.strip_suffix(b".tmp"));
-        id.is_some_and(|id| uuid::Uuid::try_parse_ascii(id).is_ok())
+    pub fn is_unfinished(name: &[u8]) -> bool {
+        is_ours(name, b".tmp")
+    }
+
+    /// Whether this is a name that a replacement exchanges with its file's: what it left may be a
+    /// version of upstream's.
+    #[must_use]
+    pub fn is_displaced(name: &[u8]) -> bool {
+        is_ours(name, b".swap")
     }
 
     /// Removes a file.
     ///
     /// # Errors
-    /// [`WriteError`].
-    pub fn remove(&self, location: &Location) -> Result<(), WriteError> {
+    /// [`ReadError`].
+    pub fn remove(&self, location: &Location) -> Result<(), ReadError> {
         let (folder, name) = self.parent(location)?;
         Ok(rustix::fs::unlinkat(folder, name, AtFlags::empty())?)
     }
 
-    /// Replaces a file by `bytes`, if it still holds what hashes to `expected`: a temporary file in
-    /// the same folder with the same mode and owner, synced, then renamed over it.
-    ///
-    /// # Errors
-    /// [`WriteError`]; the file is untouched then.
-    pub fn replace(
-        &self,
-        location: &Location,
-        expected: Hash,
-        bytes: &[u8],
-    ) -> Result<Stat, WriteError> {
-        let (folder, name) = self.parent(location)?;
-        let temporary = format!("{TEMPORARY}{}.tmp", uuid::Uuid::now_v7());
-        let written = self.replace_by(&folder, &name, &temporary, location, expected, bytes);
-        if written.is_err() {
-            let _ = rustix::fs::unlinkat(&folder, temporary.as_str(), AtFlags::empty());
-        }
-        written
-    }
-
-    fn replace_by(
-        &self,
-        folder: &OwnedFd,
-        name: &OsString,
-        temporary: &str,
-        location: &Location,
-        expected: Hash,
-        bytes: &[u8],
-    ) -> Result<Stat, WriteError> {
-        let old = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        if FileType::from_raw_mode(old.st_mode) != FileType::RegularFile {
-            return Err(WriteError::Read(ReadError::Special));
-        }
-        if old.st_nlink > 1 {
-            return Err(WriteError::HardLink);
-        }
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::openat(
-            folder,
-            temporary,
-            flags,
-            Mode::RUSR | Mode::WUSR,
-        )?);
-        file.write_all(bytes)?;
-        let new = rustix::fs::fstat(&file)?;
-        if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid) {
-            rustix::fs::fchown(
-                &file,
-                Some(rustix::fs::Uid::from_raw(old.st_uid)),
-                Some(rustix::fs::Gid::from_raw(old.st_gid)),
-            )
-            .map_err(|_| WriteError::Owner)?;
-        }
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(old.st_mode))?;
-        file.sync_all()?;
-        let stands = self.read(location)?;
-        if Hash::of(&stands.bytes) != expected {
-            return Err(WriteError::Changed);
-        }
-        rustix::fs::renameat(folder, temporary, folder, name)?;
-        rustix::fs::fsync(folder)?;
-        Ok(Stat::of(&file.metadata()?))
-    }
-
-    /// Opens the folder that a file stands in, one step at a time so that no link is followed.
+    /// Opens the folder that a file stands in, following no link.
     fn parent(&self, location: &Location) -> Result<(OwnedFd, OsString), ReadError> {
         let path = location.to_path();
-        let mut steps = path.components();
-        let Some(Component::Normal(name)) = steps.next_back() else {
+        let all_below = path
+            .components()
+            .all(|step| matches!(step, Component::Normal(_)));
+        let (true, Some(name), Some(folder)) = (all_below, path.file_name(), path.parent()) else {
             return Err(ReadError::Outside);
         };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut folder = self.root.try_clone()?;
-        for step in steps {
-            let Component::Normal(step) = step else {
-                return Err(ReadError::Outside);
-            };
-            folder = match rustix::fs::openat(&folder, step, flags, Mode::empty()) {
-                Ok(fd) => fd,
-                // A link in the place of a folder reads as "not a folder".
-                Err(Errno::LOOP | Errno::NOTDIR) => return Err(ReadError::Link),
-                Err(errno) => return Err(errno.into()),
-            };
+        let opened = if folder.as_os_str().is_empty() {
+            Ok(self.root.try_clone()?)
+        } else {
+            match self.open_beneath(folder) {
+                // An old kernel, a filter of system calls that does not know it, or too long a path.
+                Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => self.open_stepwise(folder),
+                opened => opened,
+            }
+        };
+        match opened {
+            Ok(folder) => Ok((folder, name.to_owned())),
+            // A link in the place of a folder reads as "not a folder".
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(ReadError::Link),
+            Err(Errno::XDEV) => Err(ReadError::Outside),
+            Err(errno) => Err(errno.into()),
         }
-        Ok((folder, name.to_owned()))
     }
+
+    fn open_beneath(&self, folder: &Path) -> Result<OwnedFd, Errno> {
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let open = || rustix::fs::openat2(&self.root, folder, STEP, Mode::empty(), resolve);
+        // Asked for again when something was renamed meanwhile.
+        let tries = std::iter::repeat_with(open).take(8);
+        let mut last = Errno::AGAIN;
+        for opened in tries {
+            match opened {
+                Err(Errno::AGAIN | Errno::INTR) => last = Errno::AGAIN,
+                opened => return opened,
+            }
+        }
+        Err(last)
+    }
+
+    fn open_stepwise(&self, folder: &Path) -> Result<OwnedFd, Errno> {
+        let mut steps = folder.components().map(Component::as_os_str);
+        let first = steps.next().unwrap_or_default();
+        let first = rustix::fs::openat(&self.root, first, STEP, Mode::empty())?;
+        steps.try_fold(first, |folder, step| {
+            rustix::fs::openat(&folder, step, STEP, Mode::empty())
+        })
+    }
+}
+
+fn is_ours(name: &[u8], ending: &[u8]) -> bool {
+    let id = name
+        .strip_prefix(TEMPORARY.as_bytes())
+        .and_then(|rest| rest.strip_suffix(ending));
+    id.is_some_and(|id| uuid::Uuid::try_parse_ascii(id).is_ok())
 }
 
 /// Why a file was not read.
@@ -291,32 +273,6 @@ impl ReadError {
 }
 
 impl From<Errno> for ReadError {
-    fn from(errno: Errno) -> Self {
-        Self::Io(errno.into())
-    }
-}
-
-/// Why a file was not replaced.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// It holds something else by now.
-    #[error("it changed while it was being written")]
-    Changed,
-    /// The file has a second name, which a replacement would cut off.
-    #[error("it is a hard link: writing it would part it from its other name")]
-    HardLink,
-    /// The new file cannot be given the old one's owner.
-    #[error("it belongs to another user, and the owner cannot be kept; run copydesk as that user")]
-    Owner,
-    /// It cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The system refused.
-    #[error("it cannot be written: {0}")]
-    Io(#[from] std::io::Error),
-}
-
-impl From<Errno> for WriteError {
     fn from(errno: Errno) -> Self {
         Self::Io(errno.into())
     }
