@@ -17,10 +17,21 @@ use crate::desk::{Desk, Run, finish};
 use crate::service::{BOUND, Service, beside, number, rounds, service};
 
 /// A small generator (SplitMix64): what it gives follows from its seed.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self, below: u64) -> u64 {
+    /// By `COPYDESK_SEED`, or else by the clock; the seed is printed.
+    pub(crate) fn seeded() -> Self {
+        let seed = std::env::var("COPYDESK_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok());
+        let seed =
+            seed.unwrap_or_else(|| u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap());
+        println!("COPYDESK_SEED={seed}");
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -258,13 +269,7 @@ fn a_service_that_is_killed_loses_nothing_and_does_nothing_twice() {
             },
         ),
     };
-    let seed = std::env::var("COPYDESK_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed =
-        seed.unwrap_or_else(|| u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap());
-    println!("COPYDESK_SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Random::seeded();
     let started = Instant::now();
     let (mut records, mut decisions, mut mails) = (0, 0, 0);
     for kill in 0..kills {

@@ -24,6 +24,7 @@ mod kinds;
 mod mail;
 mod policies;
 mod properties;
+mod race;
 mod readme;
 mod rules;
 mod rules_readme;

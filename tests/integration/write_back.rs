@@ -317,6 +317,34 @@ fn what_a_write_cut_short_has_left_is_removed() {
     assert!(desk.content("in/.copydesk-notes.tmp").exists());
 }
 
+#[test]
+fn what_is_left_of_a_write_that_is_not_known_is_neither_read_nor_removed() {
+    let desk = Desk::new();
+    desk.story("a.md").write();
+    let left = ".copydesk-019a2064-0f61-76a3-9ca2-b55aab45ad5f.swap";
+    let bytes = desk.story(left).write().bytes();
+    let scan = desk.run(&["scan"]).says(&["may hold a version"]);
+    assert_eq!(desk.waiting(), ["a.md".to_owned()].into(), "{scan:?}");
+    assert_eq!(desk.read(left), bytes);
+}
+
+#[test]
+fn a_write_waits_while_git_is_at_work() {
+    let desk = Desk::new();
+    let before = desk.story("a.md").write().bytes();
+    desk.scan();
+    std::fs::create_dir(desk.path(".git")).unwrap();
+    desk.write("../.git/index.lock", "");
+    desk.run(&["approve", &desk.tag("a.md")]).says(&["git"]);
+    assert_eq!(desk.read("a.md"), before);
+    desk.run(&["status"])
+        .says(&["git is at work", "index.lock"]);
+    desk.remove("../.git/index.lock");
+    desk.later("2m").scan();
+    assert_published(&before, &desk.read("a.md"));
+    assert_eq!(desk.json(&["status"])["ok"], true);
+}
+
 /// One record of each kind, without the flag, and what its approval makes of it.
 const KINDS: [(&str, &str, &str); 6] = [
     (

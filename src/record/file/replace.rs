@@ -268,8 +268,11 @@ impl Place {
             let now = self.look(&self.name).ok();
             let out = self.look(self.aside.as_ref())?;
             if out == put {
-                self.unlink()?;
-                return rustix::fs::fsync(&self.folder);
+                std::thread::sleep(SETTLES);
+                if self.look(self.aside.as_ref())? == put {
+                    self.unlink()?;
+                    return rustix::fs::fsync(&self.folder);
+                }
             }
             put = now
                 .filter(|now| now.is_same_file(&newest))
@@ -495,5 +498,271 @@ pub enum WriteError {
 impl From<Errno> for WriteError {
     fn from(errno: Errno) -> Self {
         Self::Io(errno.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::path::PathBuf;
+    use tempfile::TempDir;
+
+    const OLD: &[u8] = b"old";
+    const OURS: &[u8] = b"ours";
+
+    /// A folder with one file in it, which is being replaced.
+    struct Scene {
+        dir: TempDir,
+        exchange: Exchange,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("a.md"), OLD).unwrap();
+            let exchange = Exchange::new(Hash::of(OLD), OURS);
+            Self { dir, exchange }
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        fn replace(&self) -> Result<Replaced, WriteError> {
+            let folder = Folder::open(self.dir.path()).unwrap();
+            folder.replace(&Location::of("a.md".as_ref()), &self.exchange, OURS)
+        }
+
+        fn recover(&self) -> Recovered {
+            let folder = Folder::open(self.dir.path()).unwrap();
+            let recovered = folder.recover(&Location::of("a.md".as_ref()), &self.exchange);
+            recovered.unwrap()
+        }
+
+        fn place(&self) -> Place {
+            let folder = Folder::open(self.dir.path()).unwrap();
+            let (folder, name) = folder.parent(&Location::of("a.md".as_ref())).unwrap();
+            let aside = self.exchange.aside.clone();
+            Place {
+                folder,
+                name,
+                aside,
+            }
+        }
+
+        /// Exchanges the names, lets upstream write before and after, and checks what came out.
+        fn raced(&self, before: impl Fn(&Self), after: impl Fn(&Self)) -> Result<(), WriteError> {
+            let place = self.place();
+            let old = place.open("a.md".as_ref()).unwrap();
+            let new = place.prepare(&old, OURS).unwrap();
+            let ours = see(&new).unwrap();
+            before(self);
+            place.exchange().unwrap();
+            after(self);
+            place.check(&self.exchange, ours, &new)
+        }
+
+        fn upstream(&self, bytes: &str) {
+            fs::write(self.at(".upstream"), bytes).unwrap();
+            fs::rename(self.at(".upstream"), self.at("a.md")).unwrap();
+        }
+
+        /// All files and what they hold, in order of their names.
+        fn files(&self) -> Vec<(String, String)> {
+            let entries = fs::read_dir(self.dir.path()).unwrap().map(Result::unwrap);
+            let mut files: Vec<_> = entries
+                .map(|entry| {
+                    let name = entry.file_name().into_string().unwrap();
+                    (name, fs::read_to_string(entry.path()).unwrap())
+                })
+                .collect();
+            files.sort();
+            files
+        }
+    }
+
+    fn only(name: &str, bytes: &str) -> Vec<(String, String)> {
+        vec![(name.to_owned(), bytes.to_owned())]
+    }
+
+    #[test]
+    fn a_file_is_replaced_with_mode_attributes_and_owner() {
+        let scene = Scene::new();
+        let file = File::open(scene.at("a.md")).unwrap();
+        file.set_permissions(fs::Permissions::from_mode(0o4751))
+            .unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root {
+            std::os::unix::fs::chown(scene.at("a.md"), Some(1234), Some(4321)).unwrap();
+            file.set_permissions(fs::Permissions::from_mode(0o640))
+                .unwrap();
+        }
+        let name = "user.copydesk";
+        let has_attributes =
+            rustix::fs::fsetxattr(&file, name, b"kept", XattrFlags::empty()).is_ok();
+        let replaced = scene.replace().unwrap();
+        assert!(!replaced.weak);
+        assert_eq!(scene.files(), only("a.md", "ours"));
+        let (before, file) = (file.metadata(), File::open(scene.at("a.md")).unwrap());
+        let (before, after) = (before.unwrap(), file.metadata().unwrap());
+        assert_ne!(before.ino(), after.ino());
+        assert_eq!(replaced.stat, Some(Stat::of(&after)));
+        assert_eq!(
+            (before.mode(), before.uid(), before.gid()),
+            (after.mode(), after.uid(), after.gid())
+        );
+        let mut value = [0; 16];
+        let kept = rustix::fs::fgetxattr(&file, name, &mut value[..]);
+        assert_eq!(
+            kept.map(|n| &value[..n] == b"kept").unwrap_or_default(),
+            has_attributes
+        );
+    }
+
+    #[test]
+    fn what_is_not_what_was_read_or_has_two_names_is_left() {
+        let scene = Scene::new();
+        fs::hard_link(scene.at("a.md"), scene.at("b.md")).unwrap();
+        assert!(matches!(scene.replace(), Err(WriteError::HardLink)));
+        fs::remove_file(scene.at("b.md")).unwrap();
+        scene.upstream("upstream");
+        assert!(matches!(scene.replace(), Err(WriteError::Changed)));
+        assert_eq!(scene.files(), only("a.md", "upstream"));
+    }
+
+    #[test]
+    fn the_newest_of_upstream_stands_after_a_race() {
+        let rewrite = |scene: &Scene| scene.upstream("first");
+        let nothing = |_: &Scene| {};
+        type Step = fn(&Scene);
+        let after: [(Step, &str, &str); 4] = [
+            (|_| {}, "a.md", "first"),
+            (|scene| scene.upstream("second"), "a.md", "second"),
+            (
+                |scene| fs::write(scene.at("a.md"), "in place").unwrap(),
+                "a.md",
+                "in place",
+            ),
+            (
+                |scene| fs::write(scene.at(&scene.exchange.aside), "late").unwrap(),
+                "a.md",
+                "late",
+            ),
+        ];
+        for (after, name, stands) in after {
+            let scene = Scene::new();
+            assert!(matches!(
+                scene.raced(rewrite, after),
+                Err(WriteError::Changed)
+            ));
+            assert_eq!(scene.files(), only(name, stands));
+        }
+        // Written in place, by one who had opened it before the exchange.
+        let scene = Scene::new();
+        let late = |scene: &Scene| fs::write(scene.at(&scene.exchange.aside), "late").unwrap();
+        assert!(matches!(
+            scene.raced(nothing, late),
+            Err(WriteError::Changed)
+        ));
+        assert_eq!(scene.files(), only("a.md", "late"));
+    }
+
+    #[test]
+    fn a_writer_that_opened_the_old_file_is_waited_for() {
+        let scene = Scene::new();
+        let mut writer = File::options().write(true).open(scene.at("a.md")).unwrap();
+        let late = std::thread::spawn(move || {
+            std::thread::sleep(SETTLES / 2);
+            writer.write_all(b"late").unwrap();
+        });
+        let raced = scene.raced(|_| {}, |_| {});
+        late.join().unwrap();
+        let stands = fs::read_to_string(scene.at("a.md")).unwrap();
+        assert!(
+            raced.is_err() && stands == "late" || raced.is_ok() && stands == "ours",
+            "{raced:?}: {stands}"
+        );
+    }
+
+    #[test]
+    fn what_upstream_removes_stays_away_and_what_it_moves_loses_nothing() {
+        let rewrite = |scene: &Scene| scene.upstream("first");
+        let scene = Scene::new();
+        let remove = |scene: &Scene| fs::remove_file(scene.at("a.md")).unwrap();
+        assert!(scene.raced(rewrite, remove).is_err());
+        assert_eq!(scene.files(), []);
+        let scene = Scene::new();
+        let rename = |scene: &Scene| fs::rename(scene.at("a.md"), scene.at("b.md")).unwrap();
+        assert!(scene.raced(rewrite, rename).is_err());
+        assert_eq!(fs::read(scene.at("a.md")).unwrap(), b"first");
+    }
+
+    #[test]
+    fn a_link_that_came_out_goes_back_and_is_not_followed() {
+        let scene = Scene::new();
+        let link = |scene: &Scene| {
+            fs::write(scene.at("canary"), OLD).unwrap();
+            fs::remove_file(scene.at("a.md")).unwrap();
+            std::os::unix::fs::symlink("canary", scene.at("a.md")).unwrap();
+        };
+        assert!(scene.raced(link, |_| {}).is_err());
+        assert_eq!(
+            fs::read_link(scene.at("a.md")).unwrap(),
+            PathBuf::from("canary")
+        );
+        assert_eq!(fs::read(scene.at("canary")).unwrap(), OLD);
+        assert_eq!(fs::read_dir(scene.dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn after_a_crash_no_version_of_upstream_is_lost() {
+        for (name, aside, recovered, stands) in [
+            (Some("old"), None, Recovered::Nothing, "old"),
+            (Some("old"), Some("ours"), Recovered::Undone, "old"),
+            (Some("ours"), Some("old"), Recovered::Done, "ours"),
+            (Some("ours"), Some("first"), Recovered::Undone, "first"),
+            (Some("first"), Some("ours"), Recovered::Undone, "first"),
+            (None, Some("first"), Recovered::Undone, "first"),
+        ] {
+            let scene = Scene::new();
+            fs::remove_file(scene.at("a.md")).unwrap();
+            for (name, bytes) in [("a.md", name), (&scene.exchange.aside, aside)] {
+                if let Some(bytes) = bytes {
+                    fs::write(scene.at(name), bytes).unwrap();
+                }
+            }
+            assert_eq!(scene.recover(), recovered, "{name:?} {aside:?}");
+            assert_eq!(scene.files(), only("a.md", stands), "{name:?} {aside:?}");
+            assert_eq!(scene.recover(), Recovered::Nothing);
+        }
+        // Two versions of upstream's: the later one.
+        let scene = Scene::new();
+        fs::write(scene.at(&scene.exchange.aside), "first").unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+        scene.upstream("second");
+        assert_eq!(scene.recover(), Recovered::Undone);
+        assert_eq!(scene.files(), only("a.md", "second"));
+    }
+
+    #[test]
+    fn no_link_is_followed_by_either_way_to_open_a_folder() {
+        let scene = Scene::new();
+        fs::create_dir_all(scene.at("in/deep")).unwrap();
+        std::os::unix::fs::symlink("in", scene.at("link")).unwrap();
+        let folder = Folder::open(scene.dir.path()).unwrap();
+        for path in ["in", "in/deep"] {
+            assert!(folder.open_stepwise(path.as_ref()).is_ok(), "{path}");
+            assert!(folder.open_beneath(path.as_ref()).is_ok(), "{path}");
+        }
+        for path in ["link", "link/deep", "a.md"] {
+            assert!(folder.open_stepwise(path.as_ref()).is_err(), "{path}");
+            assert!(folder.open_beneath(path.as_ref()).is_err(), "{path}");
+        }
+        assert!(matches!(
+            folder.open_beneath("..".as_ref()),
+            Err(Errno::XDEV)
+        ));
     }
 }
