@@ -31,7 +31,7 @@ use crate::service::rounds;
 use crate::smtp::found;
 
 /// Rounds on one desk, before a fresh one.
-const BATCH: usize = 250;
+const BATCH: usize = 100;
 
 /// One version of upstream's: the title is what is judged, the number tells it from all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Version {
     /// So long that half of it is told from the whole.
     fn bytes(self, published: bool) -> Vec<u8> {
         let Self { number, title } = self;
-        let noise = format!("{number} ").repeat(3_000);
+        let noise = format!("{number} ").repeat(500);
         let text = format!(
             "---\ntitle: Story {title}\noriginalUrl: https://www.example.org/a\npublished: {published}\nsecured: \"{noise}\"\n---\nThe body of story {title}.\n"
         );
@@ -71,10 +71,11 @@ enum Way {
     RemoveAndCreate,
 }
 
-/// One write of upstream's, so long after the one before.
+/// One write of upstream's, so long after the one before, or after the desk has made its new file.
 #[derive(Debug)]
 struct Act {
     after: Duration,
+    aimed: bool,
     way: Way,
     version: Version,
 }
@@ -92,15 +93,20 @@ struct Ground {
 
 impl Ground {
     fn act(&self, file: &Path, act: &Act) {
+        let bytes = act.version.bytes(false);
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        let beside = file.with_file_name(".upstream");
+        if let Way::Rename = act.way {
+            fs::write(&beside, &bytes).unwrap();
+        }
+        if act.aimed {
+            wait_for_swap(file.parent().unwrap());
+        }
         let started = Instant::now();
         while started.elapsed() < act.after {
             std::hint::spin_loop();
         }
-        let bytes = act.version.bytes(false);
-        let (first, second) = bytes.split_at(bytes.len() / 2);
         if let Way::Rename = act.way {
-            let beside = file.with_file_name(".upstream");
-            fs::write(&beside, &bytes).unwrap();
             fs::rename(beside, file).unwrap();
             return;
         }
@@ -145,6 +151,17 @@ impl Ground {
     }
 }
 
+/// Until the desk is about to exchange two names, if it is.
+fn wait_for_swap(folder: &Path) {
+    let started = Instant::now();
+    let is_swap = |entry: std::io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().ends_with(b".swap"))
+    };
+    while started.elapsed() < Duration::from_millis(30)
+        && !fs::read_dir(folder).unwrap().any(is_swap)
+    {}
+}
+
 /// A desk in this process: the database is in memory, the files are real.
 struct Here {
     desk: Desk,
@@ -164,7 +181,7 @@ impl Here {
     }
 
     fn scan(&mut self) {
-        self.now = self.now + SignedDuration::from_hours(3);
+        self.now += SignedDuration::from_hours(3);
         intake::scan(&mut self.store, &self.rules, self.now, &Control::NONE).unwrap();
     }
 
@@ -226,20 +243,26 @@ fn batch(random: &mut Random, count: usize, sums: &mut Sums) {
             }
             drop(report);
         });
-        scope.spawn(|| ground.read(&file));
+        // A reader takes a core, and with it the aim: every second batch has one.
+        if (sums.rounds / BATCH).is_multiple_of(2) {
+            scope.spawn(|| ground.read(&file));
+        }
         for round in 0..count {
             here.scan();
             let (status, version, title) = here.item();
             let mut acts = Vec::new();
             for n in 0..1 + random.next(3) {
-                let after = match n {
-                    0 => random.next(9_000),
+                let aimed = n == 0 && random.next(4) > 0;
+                let after = match (n, aimed) {
+                    (0, true) => random.next(2) * random.next(200),
+                    (0, false) => random.next(9_000),
                     _ => random.next(2) * random.next(2_000),
                 };
                 last.number += 1;
                 last.title += u64::from(random.next(2) == 0);
                 acts.push(Act {
                     after: Duration::from_micros(after),
+                    aimed,
                     way: [Way::Rename, Way::InPlace, Way::RemoveAndCreate]
                         [usize::try_from(random.next(3)).unwrap()],
                     version: last,
@@ -376,7 +399,7 @@ fn a_folder_swapped_for_a_link_at_any_moment_is_not_written_through() {
             swaps
         });
         for _ in 0..all {
-            here.now = here.now + SignedDuration::from_hours(3);
+            here.now += SignedDuration::from_hours(3);
             let (status, version, _) = here.item();
             match status {
                 Status::Approved => here.decide(Verdict::Reopen, version),

@@ -284,10 +284,10 @@ impl Place {
     /// Where names cannot be exchanged: looks once more, and renames.
     fn rename_over(&self, old: &OwnedFd, exchange: &Exchange) -> Result<(), WriteError> {
         let renamed = || {
-            match rustix::fs::flock(old, FlockOperation::NonBlockingLockExclusive) {
-                Err(Errno::WOULDBLOCK) => return Err(ReadError::Changing.into()),
-                // Not every file system has locks.
-                Ok(()) | Err(_) => {}
+            // A file system without locks does without.
+            let locked = rustix::fs::flock(old, FlockOperation::NonBlockingLockExclusive);
+            if locked == Err(Errno::WOULDBLOCK) {
+                return Err(ReadError::Changing.into());
             }
             let stands = self.look(&self.name)?;
             if stands.hash != Some(exchange.old) || !stands.is_same_file(&see(old)?) {
