@@ -671,19 +671,21 @@ mod tests {
 
     #[test]
     fn a_writer_that_opened_the_old_file_is_waited_for() {
-        let scene = Scene::new();
-        let mut writer = File::options().write(true).open(scene.at("a.md")).unwrap();
-        let late = std::thread::spawn(move || {
-            std::thread::sleep(SETTLES / 2);
-            writer.write_all(b"late").unwrap();
-        });
-        let raced = scene.raced(|_| {}, |_| {});
-        late.join().unwrap();
-        let stands = fs::read_to_string(scene.at("a.md")).unwrap();
-        assert!(
-            raced.is_err() && stands == "late" || raced.is_ok() && stands == "ours",
-            "{raced:?}: {stands}"
-        );
+        let is_caught = || {
+            let scene = Scene::new();
+            let mut writer = File::options().write(true).open(scene.at("a.md")).unwrap();
+            let file = scene.at("a.md");
+            let late = std::thread::spawn(move || {
+                while fs::read(&file).unwrap() != OURS {}
+                std::thread::sleep(SETTLES / 4);
+                writer.write_all(b"late").unwrap();
+            });
+            let raced = scene.raced(|_| {}, |_| {});
+            late.join().unwrap();
+            raced.is_err() && scene.files() == only("a.md", "late")
+        };
+        // On a busy machine the writer may come too late.
+        assert!((0..20).any(|_| is_caught()));
     }
 
     #[test]
