@@ -158,27 +158,20 @@ impl Place {
             return Err(WriteError::Changed);
         }
         let new = self.prepare(&old, bytes)?;
-        let ours = see(&new)?;
+        let ours = see(&new).map_err(|errno| self.give_up(errno.into()))?;
         match self.exchange() {
             Ok(()) => {
                 self.check(exchange, ours, &new)?;
                 let removed = self.unlink().and_then(|()| rustix::fs::fsync(&self.folder));
                 removed.map_err(|errno| WriteError::Halfway(errno.into()))?;
-                self.replaced(&new, ours, false)
+                Ok(replaced(&new, ours, false))
             }
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 self.rename_over(&old, exchange)?;
-                self.replaced(&new, ours, true)
+                Ok(replaced(&new, ours, true))
             }
             Err(errno) => Err(self.give_up(errno.into())),
         }
-    }
-
-    fn replaced(&self, new: &File, ours: Seen, weak: bool) -> Result<Replaced, WriteError> {
-        // By mode and owner too, what another has done to the file since is for a pass to see.
-        let stat = Stat::of(&new.metadata()?);
-        let stat = (see(new)? == ours).then_some(stat);
-        Ok(Replaced { stat, weak })
     }
 
     /// Makes the new file whole, under a name of its own until then, so that what has the other
@@ -237,8 +230,8 @@ impl Place {
             }
         };
         came_out().or_else(|error| {
-            let held = new.try_clone()?.into();
-            self.put_back(ours, held)
+            let held = new.try_clone().map_err(WriteError::Halfway)?;
+            self.put_back(ours, held.into())
                 .map_err(|failed| WriteError::Halfway(failed.into()))?;
             Err(error)
         })
@@ -254,13 +247,15 @@ impl Place {
                 Ok(()) => {}
                 Err(Errno::NOENT) => {
                     // Upstream has removed what it took for its own, or moved that away.
-                    if rustix::fs::fstat(&held)?.st_nlink == 0 {
-                        return self.unlink();
+                    let back = if rustix::fs::fstat(&held)?.st_nlink == 0 {
+                        self.unlink()
+                    } else {
+                        self.move_back()
+                    };
+                    if back == Err(Errno::EXIST) {
+                        continue;
                     }
-                    match self.move_back() {
-                        Err(Errno::EXIST) => continue,
-                        done => return done,
-                    }
+                    return back.and_then(|()| rustix::fs::fsync(&self.folder));
                 }
                 Err(errno) => return Err(errno),
             }
@@ -384,6 +379,13 @@ impl Place {
             _ => Ok(seen(&stat, None)),
         }
     }
+}
+
+/// The file that now has the name; what another has done to it since is for a pass to see.
+fn replaced(new: &File, ours: Seen, weak: bool) -> Replaced {
+    let stat = new.metadata().ok().map(|metadata| Stat::of(&metadata));
+    let stat = stat.filter(|_| see(new) == Ok(ours));
+    Replaced { stat, weak }
 }
 
 /// What an open file is and holds.
