@@ -318,6 +318,9 @@ fn a_database_from_before_the_flag_learns_it_at_the_next_pass() {
     desk.scan();
     let database = rusqlite::Connection::open(desk.path("state/copydesk.db")).unwrap();
     let old = "ALTER TABLE records DROP COLUMN flag; DROP TABLE shadow_hits;
+               DROP INDEX write_backs_under_way; ALTER TABLE write_backs DROP COLUMN aside;
+               ALTER TABLE write_backs DROP COLUMN old; ALTER TABLE write_backs DROP COLUMN new;
+               ALTER TABLE sources DROP COLUMN weak;
                DELETE FROM schema_version WHERE version > 1;";
     database.execute_batch(old).unwrap();
     drop(database);
