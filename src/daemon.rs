@@ -86,13 +86,13 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let _lock = Lock::wait(&settings.lock)?;
     place_content(&mut rules, settings.content.as_ref())?;
-    write_back::sweep(&rules);
     let mut store = Store::open(&settings.database)?;
     // After a power cut or a kill, damage is to be found before anything is built on it.
     let last = store.read(|tx| tx.service())?;
     if last.is_none_or(|last| !last.stopped) {
         store.look_through()?;
     }
+    write_back::sweep(&mut store, &rules)?;
     let started = Timestamp::now();
     store.write(|tx| tx.service_started(std::process::id(), started))?;
     let in_force = InForce(Arc::new(RwLock::new(Arc::new(rules))));

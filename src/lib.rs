@@ -59,9 +59,10 @@
 //!    request to write are one transaction: after its commit the decision stands.
 //! 6. [`write_back::tick`] reads the file, sees that it holds the revision that was decided on, and
 //!    replaces `published: false` by `published: true`: one scalar, every other byte kept, checked
-//!    by reading both versions ([`record::edit`]); a temporary file, synced, changes names with it, and what
-//!    comes out is looked at, so that a file that upstream put there in between is put back. The next pass
-//!    knows our own write by its state.
+//!    by reading both versions ([`record::edit`]). The new file is made whole and synced beside the
+//!    old one, the two names are exchanged, and what came out must be what was read; a version that
+//!    upstream wrote in between goes back ([`record::file::replace`]). The next pass knows our own
+//!    write by its state.
 //!
 //! # Errors
 //!

@@ -305,7 +305,12 @@ pub struct SourceLine {
     pub alarm: Option<String>,
     /// Why the service looks at it now and then, and cannot watch it.
     pub polled: Option<String>,
+    /// Why what upstream writes could be lost.
+    pub weak: Option<&'static str>,
 }
+
+/// Shown of a source once a write found it out.
+const WEAK: &str = "its file system cannot exchange names: a rewrite by upstream in the same moment as a decision is written could be lost";
 
 /// A service that has not been heard of for this long does not run.
 const SILENT: jiff::SignedDuration = jiff::SignedDuration::from_secs(120);
@@ -415,7 +420,8 @@ pub fn status(
             let (records, unrouted) = tx.record_counts(&source.name)?;
             let alarm = tx.alarm(&source.name)?.map(|(alarm, _)| alarm);
             let line = source_line(source, records, unrouted, alarm, &mut problems);
-            sources.push(SourceLine { polled: tx.polled(&source.name)?, ..line });
+            let weak = tx.is_weak(&source.name)?.then_some(WEAK);
+            sources.push(SourceLine { polled: tx.polled(&source.name)?, weak, ..line });
         }
         for stuck in tx.stuck_write_backs()? {
             let (item, location) = (stuck.item, &stuck.location);
@@ -544,6 +550,7 @@ fn source_line(
         writable,
         alarm,
         polled: None,
+        weak: None,
     }
 }
 

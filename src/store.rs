@@ -28,13 +28,14 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
     include_str!("store/migrations/0004_backup.sql"),
     include_str!("store/migrations/0005_guards.sql"),
     include_str!("store/migrations/0006_mail.sql"),
+    include_str!("store/migrations/0007_exchange.sql"),
 ];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write

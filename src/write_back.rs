@@ -4,8 +4,11 @@
 //! carries the decision, unless the file holds something else by now, or a person has to do it.
 //! Exactly one key changes at a time, and no other byte (`record::edit`).
 
+mod git;
+
 use crate::record::edit::{self, EditError, Undo};
-use crate::record::file::{Folder, WriteError};
+use crate::record::file::Folder;
+use crate::record::file::replace::{Exchange, Recovered, WriteError};
 use crate::record::kind::Kind;
 use crate::record::location::Location;
 use crate::record::source::Source;
@@ -17,7 +20,6 @@ use crate::store::{Store, StoreError};
 use crate::watch;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use std::path::Path;
 
 /// What became of one write-back in this tick.
 #[derive(Clone, Debug)]
@@ -32,7 +34,11 @@ pub struct Outcome {
     pub error: Option<String>,
 }
 
-/// Writes every decision whose time has come.
+/// How often a file that upstream writes at the same moment is looked at anew and tried again.
+const ATTEMPTS: usize = 3;
+
+/// Writes every decision whose time has come. For the holder of the state folder's lock, as all
+/// that writes files.
 ///
 /// # Errors
 /// [`StoreError`]; what is wrong with a file is stored and returned as its outcome.
@@ -41,6 +47,7 @@ pub fn tick(
     rules: &RuleSet,
     now: Timestamp,
 ) -> Result<Vec<Outcome>, StoreError> {
+    recover(store, rules)?;
     let due = store.read(|tx| tx.due_write_backs(now))?;
     let outcomes = due
         .into_iter()
@@ -48,24 +55,61 @@ pub fn tick(
     outcomes.filter_map(Result::transpose).collect()
 }
 
-/// Removes what a write that was cut short has left beside its file. For the holder of the state
-/// folder's lock, while nothing is being written.
-pub fn sweep(rules: &RuleSet) {
+/// Puts right what writes that were cut short have left beside their files: a version of upstream's
+/// goes back under its name, what is ours is removed. For the holder of the state folder's lock,
+/// while nothing is being written.
+///
+/// # Errors
+/// [`StoreError`]; what cannot be removed is logged.
+pub fn sweep(store: &mut Store, rules: &RuleSet) -> Result<(), StoreError> {
+    recover(store, rules)?;
     for source in &rules.sources {
         let Ok(folder) = Folder::open(&source.path) else {
             continue;
         };
-        for path in watch::left_over(&source.path, Folder::is_temporary) {
+        let left = watch::left_over(&source.path, |name| {
+            Folder::is_unfinished(name) || Folder::is_displaced(name)
+        });
+        for path in left {
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
             let location = Location::of(&path);
-            if let Err(error) = folder.sweep(&location) {
-                let location = shown::line(location.as_str(), 200);
+            let shown = shown::line(location.as_str(), 200);
+            if Folder::is_displaced(name) {
+                // Written by a copydesk with another state folder, or before this one was lost.
                 tracing::warn!(
                     source = source.name,
-                    "`{location}` is left over and cannot be removed: {error}"
+                    "`{shown}` is left over from a write that is not known here, and may hold a version of a file beside it"
+                );
+            } else if let Err(error) = folder.remove(&location) {
+                tracing::warn!(
+                    source = source.name,
+                    "`{shown}` is left over and cannot be removed: {error}"
                 );
             }
         }
     }
+    Ok(())
+}
+
+/// Ends the writes that were cut short; those that cannot be ended yet stay noted.
+fn recover(store: &mut Store, rules: &RuleSet) -> Result<(), StoreError> {
+    for cut in store.read(|tx| tx.writes_under_way())? {
+        let Some(source) = rules.source(&cut.source) else {
+            continue;
+        };
+        let recovered = Folder::open(&source.path)
+            .map_err(WriteError::from)
+            .and_then(|folder| folder.recover(&cut.location, &cut.exchange));
+        match recovered {
+            Ok(Recovered::Undone) => store.write(|tx| tx.unplan_write_back(cut.id))?,
+            Ok(Recovered::Nothing | Recovered::Done) => store.write(|tx| tx.end_write(cut.id))?,
+            Err(error) => {
+                let shown = shown::line(cut.location.as_str(), 200);
+                tracing::debug!("A write of `{shown}` was cut short and is not put right: {error}");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What is known of an item when its decision is written.
@@ -84,7 +128,26 @@ fn carry_out(
     write_back: WriteBack,
     now: Timestamp,
 ) -> Result<Option<Outcome>, StoreError> {
-    let standing = store.read(|tx| {
+    let mut attempts = 0;
+    let tried = loop {
+        let Some(tried) = attempt(store, rules, &write_back)? else {
+            return Ok(None);
+        };
+        attempts += 1;
+        // Upstream wrote at the same moment: what it wrote may still be the story decided on.
+        let Err(Failed::Changed) = tried else {
+            break tried;
+        };
+        if attempts == ATTEMPTS {
+            break tried;
+        }
+    };
+    finish(store, &write_back, tried, now).map(Some)
+}
+
+/// What an item's record and files are known as.
+fn standing(store: &mut Store, write_back: &WriteBack) -> Result<Option<Standing>, StoreError> {
+    store.read(|tx| {
         let Some(item) = tx.item(write_back.item)? else {
             return Ok(None);
         };
@@ -96,49 +159,77 @@ fn carry_out(
         let elsewhere = files
             .iter()
             .any(|f| f.missing_since.is_none() && f.location != write_back.location);
-        Ok::<_, StoreError>(Some(Standing {
+        Ok(Some(Standing {
             identity: record.identity,
             revision: item.revision,
             changes,
             elsewhere,
         }))
-    })?;
-    let prepared = match (standing, rules.source(&write_back.source)) {
-        (Some(standing), Some(source)) => prepare(source, &write_back, &standing),
+    })
+}
+
+/// Looks at the file and writes it, once. `None` if that is not wanted any more.
+fn attempt(
+    store: &mut Store,
+    rules: &RuleSet,
+    write_back: &WriteBack,
+) -> Result<Option<Result<Written, Failed>>, StoreError> {
+    let under_way = store.read(|tx| tx.writes_under_way())?;
+    if under_way
+        .iter()
+        .any(|other| (&other.source, &other.location) == (&write_back.source, &write_back.location))
+    {
+        let error = "an earlier write of it was cut short and cannot be put right yet";
+        return Ok(Some(Err(Failed::Otherwise(error.into()))));
+    }
+    let prepared = match (
+        standing(store, write_back)?,
+        rules.source(&write_back.source),
+    ) {
+        (Some(standing), Some(source)) => prepare(source, write_back, &standing),
         (None, _) => Ok(Prepared::End(End::Stale("its record is gone".into()))),
         (_, None) => Ok(Prepared::End(End::Refused(
             "its source is not in the rules any more".into(),
         ))),
     };
-    let tried = match prepared {
-        Ok(Prepared::Edit(edit)) => {
-            // What takes the write back is known before it is made, should nothing be noted after.
-            if !store.write(|tx| tx.plan_write_back(write_back.id, &edit.undo))? {
-                return Ok(None);
-            }
-            let tried = write(&write_back.location, edit);
-            if !matches!(
-                &tried,
-                Ok(Written {
-                    end: End::Done(_),
-                    ..
-                })
-            ) {
-                store.write(|tx| tx.unplan_write_back(write_back.id))?;
-            }
-            tried
-        }
-        Ok(Prepared::End(end)) => Ok(Written {
-            end,
-            file: None,
-            published: None,
-        }),
-        Err(error) => Err(error),
+    let edit = match prepared {
+        Ok(Prepared::Edit(edit)) => edit,
+        Ok(Prepared::End(end)) => return Ok(Some(Ok(Written::nothing(end)))),
+        Err(error) => return Ok(Some(Err(Failed::Otherwise(error)))),
     };
+    // What takes the write back, and what puts it right, is known before it is made, should nothing
+    // be noted after.
+    let exchange = Exchange::new(edit.expected, &edit.bytes);
+    if !store.write(|tx| tx.plan_write_back(write_back.id, &edit.undo, &exchange))? {
+        return Ok(None);
+    }
+    let tried = write(&write_back.location, edit, &exchange);
+    match &tried {
+        Ok(Written {
+            end: End::Done(_), ..
+        })
+        | Err(Failed::Halfway(_)) => {}
+        _ => store.write(|tx| tx.unplan_write_back(write_back.id))?,
+    }
+    Ok(Some(tried))
+}
+
+/// Notes what has become of a write-back.
+fn finish(
+    store: &mut Store,
+    write_back: &WriteBack,
+    tried: Result<Written, Failed>,
+    now: Timestamp,
+) -> Result<Outcome, StoreError> {
     let (item, location) = (write_back.item, write_back.location.clone());
     match tried {
         Ok(written) => {
             store.write(|tx| {
+                if let Some(weak) = written.weak
+                    && weak != tx.is_weak(&write_back.source)?
+                {
+                    tx.set_weak(&write_back.source, weak)?;
+                }
                 if let Some((raw, stat)) = &written.file {
                     tx.note_written(&write_back.source, &write_back.location, *raw, stat)?;
                 }
@@ -171,14 +262,15 @@ fn carry_out(
                     tracing::info!(item, location = shown, "Left `{shown}` as it is: {why}");
                 }
             }
-            Ok(Some(Outcome {
+            Ok(Outcome {
                 item,
                 location,
                 end: Some(written.end),
                 error: None,
-            }))
+            })
         }
         Err(error) => {
+            let error = error.to_string();
             store.write(|tx| {
                 tx.put_off_write_back(
                     write_back.id,
@@ -186,12 +278,12 @@ fn carry_out(
                     now.checked_add(pause(write_back.tries)).unwrap_or(now),
                 )
             })?;
-            Ok(Some(Outcome {
+            Ok(Outcome {
                 item,
                 location,
                 end: None,
                 error: Some(error),
-            }))
+            })
         }
     }
 }
@@ -208,6 +300,34 @@ struct Written {
     file: Option<(Hash, Vec<u8>)>,
     /// How the file reads now, and what its flag says.
     published: Option<(bool, Option<bool>)>,
+    /// Whether its file system cannot exchange names, where that was tried.
+    weak: Option<bool>,
+}
+
+impl Written {
+    /// Ended without a byte written.
+    fn nothing(end: End) -> Self {
+        Self {
+            end,
+            file: None,
+            published: None,
+            weak: None,
+        }
+    }
+}
+
+/// Why a write is tried again.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    /// Upstream wrote at the same moment.
+    #[error("{}", WriteError::Changed)]
+    Changed,
+    /// The names may be exchanged.
+    #[error("{0}")]
+    Halfway(String),
+    /// Something that may pass.
+    #[error("{0}")]
+    Otherwise(String),
 }
 
 /// What is to be done with a file.
@@ -236,10 +356,8 @@ fn prepare(
     let location = &write_back.location;
     let folder = Folder::open(&source.path)
         .map_err(|error| format!("the source's folder cannot be opened: {error}"))?;
-    if let Some(at_work) = git_at_work(&source.path) {
-        return Err(format!(
-            "git is at work there ({at_work}); it is tried again"
-        ));
+    if let Some(busy) = git::at_work(&source.path, &location.to_path()) {
+        return Err(busy);
     }
     let stale = |why: &str| Ok(Prepared::End(End::Stale(why.to_owned())));
     let found = match folder.read(location) {
@@ -294,45 +412,26 @@ fn prepare(
     }))
 }
 
-/// What tells that git is about to change the files of the work tree that a folder is in.
-fn git_at_work(folder: &Path) -> Option<&'static str> {
-    const SIGNS: [&str; 5] = [
-        "index.lock",
-        "MERGE_HEAD",
-        "CHERRY_PICK_HEAD",
-        "rebase-merge",
-        "rebase-apply",
-    ];
-    let folder = folder.canonicalize().ok()?;
-    let git = folder.ancestors().map(|above| above.join(".git"));
-    let git = git.into_iter().find(|git| git.exists())?;
-    // In a work tree of its own, a file says where git keeps it.
-    let git = match std::fs::read_to_string(&git) {
-        Ok(text) => git.parent()?.join(text.strip_prefix("gitdir:")?.trim()),
-        Err(_) => git,
-    };
-    SIGNS.into_iter().find(|sign| git.join(sign).exists())
-}
-
 /// Writes one file. An error is one that may pass.
-fn write(location: &Location, edit: Edit) -> Result<Written, String> {
-    match edit.folder.replace(location, edit.expected, &edit.bytes) {
-        Ok(stat) => {
-            let file = Some((Hash::of(&edit.bytes), stat.to_bytes().to_vec()));
+fn write(location: &Location, edit: Edit, exchange: &Exchange) -> Result<Written, Failed> {
+    match edit.folder.replace(location, exchange, &edit.bytes) {
+        Ok(replaced) => {
+            let file = replaced
+                .stat
+                .map(|stat| (exchange.new, stat.to_bytes().to_vec()));
             Ok(Written {
                 end: End::Done(edit.undo),
                 file,
                 published: Some(edit.published),
+                weak: Some(replaced.weak),
             })
         }
         Err(error @ (WriteError::HardLink | WriteError::Owner | WriteError::Attribute(_))) => {
-            Ok(Written {
-                end: End::Refused(error.to_string()),
-                file: None,
-                published: None,
-            })
+            Ok(Written::nothing(End::Refused(error.to_string())))
         }
-        Err(error) => Err(error.to_string()),
+        Err(WriteError::Changed) => Err(Failed::Changed),
+        Err(error @ WriteError::Halfway(_)) => Err(Failed::Halfway(error.to_string())),
+        Err(error) => Err(Failed::Otherwise(error.to_string())),
     }
 }
 

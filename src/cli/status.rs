@@ -52,6 +52,9 @@ fn print(desk: &mut Desk<'_>, page: &StatusPage) -> anyhow::Result<()> {
                 "    looked at every 30 seconds, since it cannot be watched: {why}"
             ))?;
         }
+        if let Some(why) = source.weak {
+            screen.line(format!("    {why}"))?;
+        }
     }
     screen.line(styled(STRONG, "\nqueues"))?;
     for queue in &page.queues {

@@ -1,23 +1,25 @@
-//! The files of a source: opened below its folder without following a link, replaced whole.
+//! The files of a source: opened beneath its folder without following a link, replaced whole.
 
+pub mod replace;
+
+use crate::record::FILE_BYTES;
 use crate::record::location::Location;
-use crate::record::{FILE_BYTES, Hash};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-/// How the names of our temporary files begin. One that is being written ends in `.tmp`; one that is
-/// ready to change places with a file, or has done so, in `.swap`.
+/// How the names of our temporary files begin.
 const TEMPORARY: &str = ".copydesk-";
-
-/// How often upstream may write again while its version is put back, before that is given up.
-const MOST_SWAPS: usize = 64;
+/// How a folder on the way to a file is opened.
+const STEP: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 /// The folder of a source, held open.
 #[derive(Debug)]
@@ -157,273 +159,86 @@ impl Folder {
         Ok(Stat::of(&file.metadata()?))
     }
 
-    /// Whether this is the name of a file that a replacement makes and leaves only if it is cut short.
+    /// Whether this is the name of a new file that is not whole yet: left only if that was cut short.
     #[must_use]
-    pub fn is_temporary(name: &[u8]) -> bool {
-        let id = name
-            .strip_prefix(TEMPORARY.as_bytes())
-            .and_then(|rest| rest.strip_suffix(b".tmp"));
-        let is_unfinished = id.is_some_and(|id| uuid::Uuid::try_parse_ascii(id).is_ok());
-        is_unfinished || std::str::from_utf8(name).is_ok_and(|name| swapped(name).is_some())
+    pub fn is_unfinished(name: &[u8]) -> bool {
+        is_ours(name, b".tmp")
     }
 
-    /// Removes a temporary file that a replacement which was cut short has left. A version of
-    /// upstream that stands there in its place is put back.
+    /// Whether this is a name that a replacement exchanges with its file's: what it left may be a
+    /// version of upstream's.
+    #[must_use]
+    pub fn is_displaced(name: &[u8]) -> bool {
+        is_ours(name, b".swap")
+    }
+
+    /// Removes a file.
     ///
     /// # Errors
-    /// [`WriteError`].
-    pub fn sweep(&self, location: &Location) -> Result<(), WriteError> {
+    /// [`ReadError`].
+    pub fn remove(&self, location: &Location) -> Result<(), ReadError> {
         let (folder, name) = self.parent(location)?;
-        let name = name.to_string_lossy();
-        if let Some((ours, base)) = swapped(&name) {
-            let stands = short(Hash::of(&self.read(location)?.bytes));
-            if stands != ours && stands != base {
-                return put_back(&folder, &name, &ours);
-            }
-        }
-        Ok(rustix::fs::unlinkat(folder, &*name, AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(folder, name, AtFlags::empty())?)
     }
 
-    /// Replaces a file by `bytes`, if it still holds what hashes to `expected`: a temporary file in
-    /// the same folder with the same mode, owner and extended attributes, synced, changes names with
-    /// it, and what came out is looked at. If upstream has written in between, its version is put
-    /// back. (To look first and rename then loses what upstream writes between the two: measured,
-    /// 147 versions in 20,000 tries.)
-    ///
-    /// Where the file system cannot exchange names, the look comes first after all. Not held against:
-    /// a program that has the file open and writes into it in that moment, upstream moving our file
-    /// away while its version is put back, and more than 64 writes in a row.
-    ///
-    /// # Errors
-    /// [`WriteError`]; the file is untouched then, or holds what upstream wrote.
-    pub fn replace(
-        &self,
-        location: &Location,
-        expected: Hash,
-        bytes: &[u8],
-    ) -> Result<Stat, WriteError> {
-        let (folder, name) = self.parent(location)?;
-        let temporary = format!("{TEMPORARY}{}.tmp", uuid::Uuid::now_v7());
-        let ready = swap_name(Hash::of(bytes), expected);
-        let made = make(&folder, &name, &temporary, bytes).and_then(|file| {
-            // It is complete, and its name says so.
-            rustix::fs::renameat(&folder, &*temporary, &folder, &*ready)?;
-            Ok(file)
-        });
-        let file = made.inspect_err(|_| discard(&folder, &temporary))?;
-        let stands = self.read(location).map_err(WriteError::from);
-        let stands = stands.and_then(|found| match Hash::of(&found.bytes) == expected {
-            true => Ok(()),
-            false => Err(WriteError::Changed),
-        });
-        stands.inspect_err(|_| discard(&folder, &ready))?;
-        let before = Stat::of(&file.metadata()?);
-        match exchange(&folder, &ready, &name) {
-            Ok(()) => check(&folder, &ready, &name, &file, expected)?,
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                tracing::warn!(
-                    "the file system of `{}` cannot exchange names: what upstream writes in the same moment may be lost",
-                    self.path.display()
-                );
-                rustix::fs::renameat(&folder, &*ready, &folder, &name)
-                    .inspect_err(|_| discard(&folder, &ready))?;
-            }
-            Err(errno) => {
-                discard(&folder, &ready);
-                return Err(errno.into());
-            }
-        }
-        rustix::fs::fsync(&folder)?;
-        let after = Stat::of(&file.metadata()?);
-        // Who has written into it meanwhile is to be seen by the next pass.
-        let is_ours = before.through_renames() == after.through_renames();
-        Ok(if is_ours { after } else { before })
-    }
-
-    /// Opens the folder that a file stands in, one step at a time so that no link is followed.
+    /// Opens the folder that a file stands in, following no link.
     fn parent(&self, location: &Location) -> Result<(OwnedFd, OsString), ReadError> {
         let path = location.to_path();
-        let mut steps = path.components();
-        let Some(Component::Normal(name)) = steps.next_back() else {
+        let all_below = path
+            .components()
+            .all(|step| matches!(step, Component::Normal(_)));
+        let (true, Some(name), Some(folder)) = (all_below, path.file_name(), path.parent()) else {
             return Err(ReadError::Outside);
         };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut folder = self.root.try_clone()?;
-        for step in steps {
-            let Component::Normal(step) = step else {
-                return Err(ReadError::Outside);
-            };
-            folder = match rustix::fs::openat(&folder, step, flags, Mode::empty()) {
-                Ok(fd) => fd,
-                // A link in the place of a folder reads as "not a folder".
-                Err(Errno::LOOP | Errno::NOTDIR) => return Err(ReadError::Link),
-                Err(errno) => return Err(errno.into()),
-            };
-        }
-        Ok((folder, name.to_owned()))
-    }
-}
-
-/// Makes a file that may take the place of another: complete, synced, with its mode, owner and
-/// extended attributes.
-fn make(
-    folder: &OwnedFd,
-    name: &OsString,
-    temporary: &str,
-    bytes: &[u8],
-) -> Result<File, WriteError> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let old = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
-        Ok(fd) => File::from(fd),
-        Err(Errno::LOOP) => return Err(WriteError::Read(ReadError::Link)),
-        Err(errno) => return Err(errno.into()),
-    };
-    let stat = rustix::fs::fstat(&old)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(WriteError::Read(ReadError::Special));
-    }
-    if stat.st_nlink > 1 {
-        return Err(WriteError::HardLink);
-    }
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::RUSR | Mode::WUSR;
-    let mut file = File::from(rustix::fs::openat(folder, temporary, flags, mode)?);
-    file.write_all(bytes)?;
-    let new = rustix::fs::fstat(&file)?;
-    if (new.st_uid, new.st_gid) != (stat.st_uid, stat.st_gid) {
-        let (user, group) = (
-            rustix::fs::Uid::from_raw(stat.st_uid),
-            rustix::fs::Gid::from_raw(stat.st_gid),
-        );
-        rustix::fs::fchown(&file, Some(user), Some(group)).map_err(|_| WriteError::Owner)?;
-    }
-    copy_attributes(&old, &file)?;
-    rustix::fs::fchmod(&file, Mode::from_raw_mode(stat.st_mode))?;
-    file.sync_all()?;
-    Ok(file)
-}
-
-/// Gives a file the extended attributes of another. Those of the system that a process may not set
-/// are left to it; those that people set must be kept.
-fn copy_attributes(from: &File, to: &File) -> Result<(), WriteError> {
-    let mut names = vec![0; 64 * 1024];
-    let Ok(length) = rustix::fs::flistxattr(from, &mut names[..]) else {
-        return Ok(());
-    };
-    names.truncate(length);
-    for name in names
-        .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
-    {
-        let mut value = vec![0; 64 * 1024];
-        let copied = rustix::fs::fgetxattr(from, name, &mut value[..]).and_then(|length| {
-            value.truncate(length);
-            rustix::fs::fsetxattr(to, name, &value, rustix::fs::XattrFlags::empty())
-        });
-        let by_people = name.starts_with(b"user.") || name.starts_with(b"system.posix_acl");
-        if copied.is_err() && by_people {
-            return Err(WriteError::Attribute(
-                String::from_utf8_lossy(name).into_owned(),
-            ));
+        let opened = if folder.as_os_str().is_empty() {
+            Ok(self.root.try_clone()?)
+        } else {
+            match self.open_beneath(folder) {
+                // An old kernel, a filter of system calls that does not know it, or too long a path.
+                Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => self.open_stepwise(folder),
+                opened => opened,
+            }
+        };
+        match opened {
+            Ok(folder) => Ok((folder, name.to_owned())),
+            // A link in the place of a folder reads as "not a folder".
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(ReadError::Link),
+            Err(Errno::XDEV) => Err(ReadError::Outside),
+            Err(errno) => Err(errno.into()),
         }
     }
-    Ok(())
-}
 
-/// Looks at what has come out in exchange for our file. If it is what was expected, it is removed;
-/// else the newest version of upstream is put back.
-fn check(
-    folder: &OwnedFd,
-    ready: &str,
-    name: &OsString,
-    ours: &File,
-    expected: Hash,
-) -> Result<(), WriteError> {
-    // Twice: someone may have it open and be about to write into it.
-    let is_expected = || hash_at(folder, ready).is_some_and(|hash| hash == expected);
-    if is_expected() && is_expected() {
-        rustix::fs::unlinkat(folder, ready, AtFlags::empty())?;
-        return Ok(());
-    }
-    // Each exchange puts back the newest version that is known, and brings out what stood there. If
-    // that is not what the exchange before had put there, upstream has written again.
-    let mut stood = ours.metadata()?.ino();
-    for _ in 0..MOST_SWAPS {
-        let newest = inode_at(folder, ready)?;
-        match exchange(folder, ready, name) {
-            Ok(()) => {}
-            // Upstream has taken the file away since.
-            Err(Errno::NOENT) => break,
-            Err(errno) => return Err(errno.into()),
+    fn open_beneath(&self, folder: &Path) -> Result<OwnedFd, Errno> {
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let open = || rustix::fs::openat2(&self.root, folder, STEP, Mode::empty(), resolve);
+        // Asked for again when something was renamed meanwhile.
+        let tries = std::iter::repeat_with(open).take(8);
+        let mut last = Errno::AGAIN;
+        for opened in tries {
+            match opened {
+                Err(Errno::AGAIN | Errno::INTR) => last = Errno::AGAIN,
+                opened => return opened,
+            }
         }
-        if inode_at(folder, ready)? == stood {
-            break;
-        }
-        stood = newest;
+        Err(last)
     }
-    discard(folder, ready);
-    rustix::fs::fsync(folder)?;
-    Err(WriteError::Changed)
-}
 
-/// Puts a version of upstream back that a replacement which was cut short has displaced, into the
-/// file that still holds what we wrote. If there is none, upstream has written since.
-fn put_back(folder: &OwnedFd, displaced: &str, ours: &str) -> Result<(), WriteError> {
-    for entry in rustix::fs::Dir::read_from(folder)? {
-        let entry = entry?;
-        let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
-        let is_ours = || hash_at(folder, &name).is_some_and(|hash| short(hash) == ours);
-        if !Folder::is_temporary(name.as_encoded_bytes()) && is_ours() {
-            rustix::fs::renameat(folder, displaced, folder, &name)?;
-            return Ok(rustix::fs::fsync(folder)?);
-        }
+    fn open_stepwise(&self, folder: &Path) -> Result<OwnedFd, Errno> {
+        let mut steps = folder.components().map(Component::as_os_str);
+        let first = steps.next().unwrap_or_default();
+        let first = rustix::fs::openat(&self.root, first, STEP, Mode::empty())?;
+        steps.try_fold(first, |folder, step| {
+            rustix::fs::openat(&folder, step, STEP, Mode::empty())
+        })
     }
-    Ok(rustix::fs::unlinkat(folder, displaced, AtFlags::empty())?)
 }
 
-fn exchange(folder: &OwnedFd, one: &str, other: &OsString) -> Result<(), Errno> {
-    let flags = rustix::fs::RenameFlags::EXCHANGE;
-    rustix::fs::renameat_with(folder, one, folder, other, flags)
-}
-
-fn discard(folder: &OwnedFd, name: &str) {
-    let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());
-}
-
-fn inode_at(folder: &OwnedFd, name: &str) -> Result<u64, Errno> {
-    Ok(rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?.st_ino)
-}
-
-/// The hash of a regular file that is small enough to be a record.
-fn hash_at(folder: &OwnedFd, name: impl rustix::path::Arg) -> Option<Hash> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::openat(folder, name, flags, Mode::empty()).ok()?);
-    let mut bytes = Vec::new();
-    file.metadata().ok().filter(Metadata::is_file)?;
-    file.take(FILE_BYTES + 1).read_to_end(&mut bytes).ok()?;
-    Some(Hash::of(&bytes))
-}
-
-/// The name of a file that is to change places: it says what we wrote, and what that was based on.
-fn swap_name(ours: Hash, base: Hash) -> String {
-    format!("{TEMPORARY}{}-{}.swap", short(ours), short(base))
-}
-
-/// What such a name says.
-fn swapped(name: &str) -> Option<(String, String)> {
-    let rest = name.strip_prefix(TEMPORARY)?.strip_suffix(".swap")?;
-    let (ours, base) = rest.split_once('-')?;
-    let is_hash = |text: &str| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    (is_hash(ours) && is_hash(base)).then(|| (ours.to_owned(), base.to_owned()))
-}
-
-/// The first half of a hash: enough to tell versions of one file apart.
-fn short(hash: Hash) -> String {
-    use std::fmt::Write;
-    hash.0[..16].iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+fn is_ours(name: &[u8], ending: &[u8]) -> bool {
+    let id = name
+        .strip_prefix(TEMPORARY.as_bytes())
+        .and_then(|rest| rest.strip_suffix(ending));
+    id.is_some_and(|id| uuid::Uuid::try_parse_ascii(id).is_ok())
 }
 
 /// Why a file was not read.
@@ -458,35 +273,6 @@ impl ReadError {
 }
 
 impl From<Errno> for ReadError {
-    fn from(errno: Errno) -> Self {
-        Self::Io(errno.into())
-    }
-}
-
-/// Why a file was not replaced.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// It holds something else by now.
-    #[error("it changed while it was being written")]
-    Changed,
-    /// The file has a second name, which a replacement would cut off.
-    #[error("it is a hard link: writing it would part it from its other name")]
-    HardLink,
-    /// The new file cannot be given the old one's owner.
-    #[error("it belongs to another user, and the owner cannot be kept; run copydesk as that user")]
-    Owner,
-    /// The new file cannot be given an extended attribute of the old one.
-    #[error("its extended attribute `{0}` cannot be kept")]
-    Attribute(String),
-    /// It cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The system refused.
-    #[error("it cannot be written: {0}")]
-    Io(#[from] std::io::Error),
-}
-
-impl From<Errno> for WriteError {
     fn from(errno: Errno) -> Self {
         Self::Io(errno.into())
     }

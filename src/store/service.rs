@@ -168,6 +168,29 @@ impl Tx<'_> {
         Ok(polled.flatten())
     }
 
+    /// Notes whether the file system of a source cannot exchange names.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_weak(&self, source: &str, weak: bool) -> Result<(), StoreError> {
+        let sql = "INSERT INTO sources (name, weak) VALUES (?1, ?2)
+                   ON CONFLICT (name) DO UPDATE SET weak = excluded.weak";
+        self.run(sql, (source, weak)).map(drop)
+    }
+
+    /// Whether the file system of a source cannot exchange names, as far as it was tried.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_weak(&self, source: &str) -> Result<bool, StoreError> {
+        let weak = self.one(
+            "SELECT weak FROM sources WHERE name = ?1",
+            [source],
+            |row| row.get(0),
+        )?;
+        Ok(weak.unwrap_or_default())
+    }
+
     /// Until when a reviewer's schedule has been kept.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use super::items::Item;
 use super::{Micros, StoreError, Tx};
 use crate::record::Hash;
 use crate::record::edit::Undo;
+use crate::record::file::replace::Exchange;
 use crate::record::location::Location;
 use jiff::{SignedDuration, Timestamp};
 
@@ -33,6 +34,19 @@ pub enum End {
     Stale(String),
     /// A person has to do it.
     Refused(String),
+}
+
+/// A write that is under way, or was cut short.
+#[derive(Clone, Debug)]
+pub struct UnderWay {
+    /// The number of its write-back.
+    pub id: i64,
+    /// The source of the file.
+    pub source: String,
+    /// The file.
+    pub location: Location,
+    /// How it is written.
+    pub exchange: Exchange,
 }
 
 /// A write-back that needs someone's attention.
@@ -311,26 +325,61 @@ impl Tx<'_> {
         self.run(sql, (record, location.as_str())).map(drop)
     }
 
-    /// Notes what a write is about to change. Returns whether it is still wanted.
+    /// Notes what a write is about to change, and how. Returns whether it is still wanted.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn plan_write_back(&self, id: i64, undo: &[Undo]) -> Result<bool, StoreError> {
+    pub fn plan_write_back(
+        &self,
+        id: i64,
+        undo: &[Undo],
+        exchange: &Exchange,
+    ) -> Result<bool, StoreError> {
         let undo =
             serde_json::to_string(undo).map_err(|error| StoreError::Odd(error.to_string()))?;
-        Ok(self.run(
-            "UPDATE write_backs SET undo = ?2 WHERE id = ?1 AND status = 'pending'",
-            (id, undo),
-        )? == 1)
+        let sql = "UPDATE write_backs SET undo = ?2, aside = ?3, old = ?4, new = ?5
+                   WHERE id = ?1 AND status = 'pending'";
+        let Exchange { aside, old, new } = exchange;
+        Ok(self.run(sql, (id, undo, aside, *old, *new))? == 1)
     }
 
-    /// Notes that what was planned was not written.
+    /// Notes that what was planned was not written, and has left nothing.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn unplan_write_back(&self, id: i64) -> Result<(), StoreError> {
-        self.run("UPDATE write_backs SET undo = NULL WHERE id = ?1", [id])
-            .map(drop)
+        self.run("UPDATE write_backs SET undo = NULL WHERE id = ?1", [id])?;
+        self.end_write(id)
+    }
+
+    /// Notes that nothing is left of a write, however it went.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn end_write(&self, id: i64) -> Result<(), StoreError> {
+        let sql = "UPDATE write_backs SET aside = NULL, old = NULL, new = NULL WHERE id = ?1";
+        self.run(sql, [id]).map(drop)
+    }
+
+    /// Writes that are under way; where nothing is being written, those that were cut short.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn writes_under_way(&self) -> Result<Vec<UnderWay>, StoreError> {
+        let sql =
+            "SELECT id, source, path, aside, old, new FROM write_backs WHERE aside IS NOT NULL";
+        self.all(sql, (), |row| {
+            Ok(UnderWay {
+                id: row.get(0)?,
+                source: row.get(1)?,
+                location: Location::stored(row.get(2)?),
+                exchange: Exchange {
+                    aside: row.get(3)?,
+                    old: row.get(4)?,
+                    new: row.get(5)?,
+                },
+            })
+        })
     }
 
     /// Closes a write-back. One that finds its file carrying the decision keeps what an earlier try
@@ -349,7 +398,8 @@ impl Tx<'_> {
             End::Stale(why) => ("stale", None, Some(why)),
             End::Refused(why) => ("refused", None, Some(why)),
         };
-        let sql = "UPDATE write_backs SET status = ?2, undo = CASE WHEN ?2 = 'done' THEN coalesce(?3, undo) END, error = ?4, closed_at = ?5, tries = tries + 1
+        let sql = "UPDATE write_backs SET status = ?2, undo = CASE WHEN ?2 = 'done' THEN coalesce(?3, undo) END, error = ?4, closed_at = ?5, tries = tries + 1,
+                       aside = NULL, old = NULL, new = NULL
                    WHERE id = ?1 AND status = 'pending'";
         self.run(sql, (id, status, undo, error, Micros(now)))
             .map(drop)

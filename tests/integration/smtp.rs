@@ -944,7 +944,7 @@ impl Drop for Running {
 }
 
 /// Whether a tool is there; where `COPYDESK_REQUIRE=all` is set, it must be.
-fn found(name: &str, program: &str, args: &[&str]) -> bool {
+pub(crate) fn found(name: &str, program: &str, args: &[&str]) -> bool {
     let run = Command::new(program)
         .args(args)
         .stdout(Stdio::null())
