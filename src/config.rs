@@ -4,6 +4,7 @@ use clap::Args;
 use lettre::message::Mailbox;
 use std::convert::Infallible;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -98,6 +99,80 @@ impl Mail {
                 )),
             },
             (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Where the desk is reached by browsers: by the links in its mails.
+#[derive(Args, Clone, Debug)]
+pub struct Web {
+    /// The address and port that the service listens on, or `off`
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "COPYDESK_LISTEN",
+        default_value = "127.0.0.1:8420"
+    )]
+    pub listen: Listen,
+    /// The address under which reviewers reach it, such as https://desk.example.org; without it, the
+    /// one that it listens on
+    #[arg(long, value_name = "URL", env = "COPYDESK_PUBLIC_URL")]
+    pub public_url: Option<PublicUrl>,
+}
+
+/// What the service listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nothing.
+    Off,
+    /// This address.
+    On(SocketAddr),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let address = text.parse().map(Self::On);
+        address.map_err(|_| format!("`{text}` is no address and port, such as 127.0.0.1:8420"))
+    }
+}
+
+/// An address of the web without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl FromStr for PublicUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mend =
+            || format!("`{text}` is no address of the web, such as https://desk.example.org");
+        let url = url::Url::parse(text).map_err(|_| mend())?;
+        let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
+            return Err(mend());
+        }
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
+impl Web {
+    /// The address that links lead to, without a slash at its end; `None` when the desk cannot be
+    /// reached, or nobody said how.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        if let Some(PublicUrl(url)) = &self.public_url {
+            return Some(url.clone());
+        }
+        match self.listen {
+            Listen::On(at) if at.port() != 0 && !at.ip().is_unspecified() => {
+                Some(format!("http://{at}"))
+            }
+            _ => None,
         }
     }
 }

@@ -159,7 +159,14 @@ pub fn scan(
         })
     })?;
     let json = serde_json::to_string(&counts).unwrap_or_default();
-    store.write(|tx| tx.note_run("scan", rules.hash, &json, now))?;
+    store.write(|tx| {
+        for source in rules.sources.iter().filter(|_| !(control.stop)()) {
+            if tx.alarm(&source.name)?.is_none() {
+                tx.note_first_pass(&source.name, now)?;
+            }
+        }
+        tx.note_run("scan", rules.hash, &json, now)
+    })?;
     Ok((counts, looked))
 }
 

@@ -85,5 +85,6 @@ pub mod review;
 pub mod rules;
 pub mod schedule;
 pub mod store;
+pub mod token;
 pub mod watch;
 pub mod write_back;

@@ -1,7 +1,7 @@
 //! Tells reviewers what waits for them, once.
 //!
-//! What to send is decided purely (`digest::due`) from what waits, what she was told and the time.
-//! A mail is a row first, with its bytes and its Message-ID fixed; it is sent from the row, and
+//! What to send is decided purely ([`due`]) from what waits, what she was told, her schedule and the
+//! time. A mail is a row first, with its bytes and its Message-ID fixed; it is sent from the row, and
 //! counts as told only when it was sent. Without an SMTP server a mail lands as an `.eml` file.
 //!
 //! Before a mail goes to a server its row is claimed, so that two processes do not send it at once
@@ -9,90 +9,39 @@
 //! given up and shown by `status`. When the answer to a whole mail is lost, it is sent once more,
 //! with the same Message-ID, and never a third time.
 
-pub mod digest;
+pub mod due;
+pub mod letter;
+mod message;
 pub mod outbox;
+mod plan;
 pub mod smtp;
+pub mod waiting;
 
-use crate::notify::digest::{Due, Trouble, Waiting};
+pub use due::When;
+pub use plan::{Owed, Plan};
+
+use crate::notify::letter::Links;
 use crate::notify::outbox::{Delivered, Outbox, Sent, Way};
 use crate::notify::smtp::Session;
-use crate::record::value::Map;
-use crate::rules::assess::Hit;
-use crate::rules::{Reviewer, RuleSet};
+use crate::rules::RuleSet;
 use crate::schedule::rfc3339;
 use crate::store::mails::NewMail;
 use crate::store::{Store, StoreError, Tx};
 use jiff::Timestamp;
 use lettre::Address;
-use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message};
 use std::time::Instant;
 
-/// A digest that is owed to a reviewer.
-#[derive(Debug)]
-pub struct Owed<'r> {
-    /// To whom.
-    pub reviewer: &'r Reviewer,
-    /// What it tells, and why.
-    pub due: Due,
-    /// The subject of the mail.
-    pub subject: String,
-    /// The text of the mail.
-    pub text: String,
-}
-
-/// What is owed to whom now, the schedule aside.
+/// What is owed to each reviewer now, or why nothing is.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn owed<'r>(
+pub fn plans<'r>(
     store: &mut Store,
     rules: &'r RuleSet,
-    now: Timestamp,
-) -> Result<Vec<Owed<'r>>, StoreError> {
-    store.read(|tx| owed_in(tx, rules, now))
-}
-
-fn owed_in<'r>(
-    tx: &Tx<'_>,
-    rules: &'r RuleSet,
-    now: Timestamp,
-) -> Result<Vec<Owed<'r>>, StoreError> {
-    let mut waiting = waiting(tx, now)?;
-    // A stable sort keeps the order by rank within each queue.
-    waiting.sort_by_key(|item| {
-        rules
-            .queues
-            .iter()
-            .position(|queue| queue.name == item.queue)
-    });
-    let trouble = Trouble {
-        broken: tx.broken()?.len(),
-        rules: tx.refused_rules()?,
-    };
-    let mut owed = Vec::new();
-    for reviewer in rules
-        .reviewers
-        .iter()
-        .filter(|reviewer| reviewer.digest.is_some())
-    {
-        let hers: Vec<&Waiting> = waiting
-            .iter()
-            .filter(|w| reviewer.reads(&w.queue))
-            .collect();
-        let (told, last) = tx.told(&reviewer.email)?;
-        if let Some(due) = digest::due(&hers, &told, last, reviewer.remind, now) {
-            let subject = digest::subject(&due);
-            let text = digest::text(reviewer, &due, &hers, &trouble, now);
-            owed.push(Owed {
-                reviewer,
-                due,
-                subject,
-                text,
-            });
-        }
-    }
-    Ok(owed)
+    links: Option<&Links>,
+    (when, now): (When, Timestamp),
+) -> Result<Vec<Plan<'r>>, StoreError> {
+    store.read(|tx| plan::plans(tx, rules, links, (when, now)))
 }
 
 /// Sends what waits to be sent, then what is owed. A mail that was written and not sent is sent as
@@ -112,47 +61,31 @@ pub fn tick(
     let mut sent = Sent::default();
     store.write(|tx| outbox::look_after_abandoned(tx, now))?;
     let reached = outbox::deliver(store, outbox, &mut sent, &clock)?;
+    let links = outbox.links(now)?;
     // What is owed is seen and stored in one transaction, so that two processes do not tell twice.
     store.write(|tx| {
         let unsent = tx.unsent_mails()?;
         let suspended = tx.suspended(now)?;
-        let scheduled = keep_schedules(tx, rules, when, now)?;
-        if when == When::Scheduled && scheduled.is_empty() {
-            return Ok(());
-        }
-        for owed in owed_in(tx, rules, now)? {
-            let to = &owed.reviewer.email;
-            if when == When::Scheduled && !scheduled.contains(to) {
-                continue;
-            }
+        for plan in plan::plans(tx, rules, links.as_ref(), (when, now))? {
+            let to = &plan.reviewer.email;
+            // Her time is not kept while a mail to her waits: it comes when that is sent.
             if sent.has_failed(to) || unsent.iter().any(|(waits, _)| waits == to) {
                 continue;
             }
+            if let Some(at) = plan.kept {
+                tx.keep_to(to, at)?;
+            }
+            let Some(owed) = plan.owed() else { continue };
             if let Some(suspended) = suspended.iter().find(|s| s.address == *to) {
                 let (until, answer) = (rfc3339(suspended.until), &suspended.answer);
                 sent.failed(to, format!("it is suspended until {until}: the server refused it three times within a day: {answer}"));
                 continue;
             }
-            let message_id = message_id("digest", &outbox.from);
             // One address that cannot be written to does not keep the others waiting.
-            let message = match message(&outbox.from, &owed, &message_id, now) {
-                Ok(message) => message,
-                Err(error) => {
-                    tracing::warn!("A mail could not be written: {error}");
-                    sent.failed(to, error.to_string());
-                    continue;
-                }
-            };
-            let mail = NewMail {
-                message_id: &message_id,
-                kind: "digest",
-                recipient: to,
-                reason: &owed.due.reason.to_string(),
-                subject: &owed.subject,
-                bytes: &message.formatted(),
-                items: &owed.due.told,
-            };
-            tx.queue_mail(&mail, now)?;
+            if let Err(error) = queue(tx, &plan, owed, outbox, now)? {
+                tracing::warn!("A mail could not be written: {error}");
+                sent.failed(to, error.to_string());
+            }
         }
         Ok::<_, NotifyError>(())
     })?;
@@ -173,25 +106,54 @@ pub fn tick(
     Ok(sent)
 }
 
+/// Writes a mail and stores it to be sent.
+fn queue(
+    tx: &Tx<'_>,
+    plan: &Plan<'_>,
+    owed: &Owed,
+    outbox: &Outbox,
+    now: Timestamp,
+) -> Result<Result<(), NotifyError>, StoreError> {
+    let message_id = message::id(owed.kind, &outbox.from);
+    let message = match message::of(plan.reviewer, owed, (&outbox.from, &message_id), now) {
+        Ok(message) => message,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mail = NewMail {
+        message_id: &message_id,
+        kind: owed.kind,
+        recipient: &plan.reviewer.email,
+        reason: &owed.reason,
+        subject: &owed.letter.subject,
+        bytes: &message.formatted(),
+        items: &owed.told,
+    };
+    tx.queue_mail(&mail, now)?;
+    Ok(Ok(()))
+}
+
+/// A mail as it would be sent.
+///
+/// # Errors
+/// [`NotifyError::Message`].
+pub fn preview(
+    plan: &Plan<'_>,
+    owed: &Owed,
+    outbox: &Outbox,
+    now: Timestamp,
+) -> Result<Vec<u8>, NotifyError> {
+    let id = message::id(owed.kind, &outbox.from);
+    let message = message::of(plan.reviewer, owed, (&outbox.from, &id), now)?;
+    Ok(message.formatted())
+}
+
 /// Sends a short mail at once, stored nowhere, to see whether mail goes out.
 ///
 /// # Errors
 /// Why it was not sent.
 pub fn test(outbox: &Outbox, to: &Address, now: Timestamp) -> Result<Delivered, NotifyError> {
     let failed = |error: &dyn std::fmt::Display| NotifyError::Test(error.to_string());
-    let message = Message::builder()
-        .from(outbox.from.clone())
-        .to(Mailbox::new(None, to.clone()))
-        .subject("copydesk: a test")
-        .date(now.into())
-        .message_id(Some(message_id("test", &outbox.from)))
-        .header(AutoSubmitted)
-        .header(ContentType::TEXT_PLAIN)
-        .body(
-            "This mail was asked for by `copydesk notify --test`. Mail from copydesk arrives.\n"
-                .to_owned(),
-        )
-        .map_err(|error| failed(&error))?;
+    let message = message::test(&outbox.from, to, now).map_err(|error| failed(&error))?;
     let bytes = message.formatted();
     let (answer, file) = match &outbox.way {
         Way::Folder(folder) => {
@@ -212,147 +174,6 @@ pub fn test(outbox: &Outbox, to: &Address, now: Timestamp) -> Result<Delivered, 
     Ok(Delivered { to, answer, file })
 }
 
-/// Whether the reviewers' schedules count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// Only those are told whose time has come since their schedule was last kept.
-    Scheduled,
-    /// Whoever is owed something is told now.
-    Now,
-}
-
-/// The addresses of those whose digest time has come, and notes that it was kept: times that were
-/// missed are made up once.
-fn keep_schedules(
-    tx: &Tx<'_>,
-    rules: &RuleSet,
-    when: When,
-    now: Timestamp,
-) -> Result<Vec<String>, StoreError> {
-    let mut come = Vec::new();
-    for reviewer in rules.reviewers.iter().filter(|_| when == When::Scheduled) {
-        let Some(schedule) = &reviewer.digest else {
-            continue;
-        };
-        let kept_to = tx.kept_to(&reviewer.email)?;
-        if let Some(at) = crate::schedule::cron::due(schedule, &reviewer.timezone, kept_to, now) {
-            tx.keep_to(&reviewer.email, at)?;
-            come.push(reviewer.email.clone());
-        }
-    }
-    Ok(come)
-}
-
-fn message_id(kind: &str, from: &Mailbox) -> String {
-    format!("<{kind}-{}@{}>", uuid::Uuid::now_v7(), from.email.domain())
-}
-
-fn message(
-    from: &Mailbox,
-    owed: &Owed<'_>,
-    message_id: &str,
-    now: Timestamp,
-) -> Result<Message, NotifyError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        NotifyError::Message(owed.reviewer.email.clone(), error.to_string())
-    };
-    let address = owed
-        .reviewer
-        .email
-        .parse()
-        .map_err(|error| failed(&error))?;
-    let name = crate::record::shown::line(&owed.reviewer.name, 80);
-    Message::builder()
-        .from(from.clone())
-        .to(Mailbox::new(Some(name), address))
-        .subject(&owed.subject)
-        .date(now.into())
-        .message_id(Some(message_id.to_owned()))
-        .header(AutoSubmitted)
-        .header(ContentType::TEXT_PLAIN)
-        .body(owed.text.clone())
-        .map_err(|error| failed(&error))
-}
-
-/// `Auto-Submitted: auto-generated` (RFC 3834): no holiday notice answers it.
-#[derive(Clone, Copy)]
-struct AutoSubmitted;
-
-impl Header for AutoSubmitted {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str("Auto-Submitted")
-    }
-
-    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(Self)
-    }
-
-    fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), "auto-generated".to_owned())
-    }
-}
-
-/// Every pending item as a digest shows it, by queue and rank.
-fn waiting(tx: &Tx<'_>, now: Timestamp) -> Result<Vec<Waiting>, StoreError> {
-    let mut waiting = Vec::new();
-    for listed in tx.open_items()? {
-        if listed.item.status != crate::item::Status::Pending {
-            continue;
-        }
-        let (fields, _) = tx.contents(listed.item.record)?;
-        let assessed = tx.assessment(listed.item.record)?;
-        waiting.push(Waiting {
-            id: listed.item.id,
-            version: listed.item.version,
-            queue: listed.item.queue.clone(),
-            overdue: listed.item.is_overdue(now),
-            changed_after_approval: listed.item.changed_after_approval,
-            arrived_at: listed.item.arrived_at,
-            due_at: listed.item.due_at,
-            title: listed
-                .title
-                .or_else(|| listed.location.map(|l| l.to_string()))
-                .unwrap_or(listed.identity),
-            provider: provider(&fields),
-            topics: topics(&fields),
-            published_at: crate::record::published_at(&fields),
-            score: listed.score,
-            reasons: assessed.map(|a| best(a.hits)).unwrap_or_default(),
-        });
-    }
-    Ok(waiting)
-}
-
-fn provider(fields: &Map) -> Option<String> {
-    match (
-        crate::record::provider(fields),
-        crate::record::domain(fields),
-    ) {
-        (Some(name), Some(domain)) if name.to_lowercase() == domain => Some(domain.into_owned()),
-        (Some(name), Some(domain)) => Some(format!("{name} ({domain})")),
-        (name, domain) => name
-            .map(str::to_owned)
-            .or(domain.map(std::borrow::Cow::into_owned)),
-    }
-}
-
-fn topics(fields: &Map) -> Vec<String> {
-    let list = fields
-        .get("topics")
-        .and_then(|topics| topics.as_list())
-        .unwrap_or_default();
-    list.iter()
-        .filter_map(|topic| topic.as_text().map(str::to_owned))
-        .collect()
-}
-
-/// The two hits that weigh most.
-fn best(mut hits: Vec<Hit>) -> Vec<Hit> {
-    hits.sort_by_key(|hit| std::cmp::Reverse(hit.points.abs()));
-    hits.truncate(2);
-    hits
-}
-
 /// Why nobody could be told.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
@@ -362,6 +183,9 @@ pub enum NotifyError {
     /// A test mail was not sent.
     #[error("the test mail is not sent: {0}")]
     Test(String),
+    /// Links cannot be signed.
+    #[error(transparent)]
+    Keys(#[from] crate::token::KeyError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -167,33 +167,12 @@ fn since(tx: &Tx<'_>, item: &Item, version: i64) -> Result<Vec<String>, StoreErr
         .filter(|event| event.version > version && event.kind != "written")
     {
         let at = crate::schedule::rfc3339(event.at);
-        let changed = event
-            .detail
-            .as_ref()
-            .and_then(|d| d.get("changed"))
-            .and_then(|c| c.as_array());
-        let Some(changed) = changed else {
+        let Some(changes) = event.changes() else {
             lines.push(format!("{at}  {} by {}", event.kind, event.actor));
             continue;
         };
         lines.push(format!("{at}  the story changed"));
-        for change in changed {
-            let text = |key: &str| {
-                change
-                    .get(key)
-                    .and_then(|v| v.as_str())
-                    .map_or("nothing".into(), |t| format!("\"{t}\""))
-            };
-            let field = change
-                .get("field")
-                .and_then(|v| v.as_str())
-                .unwrap_or_default();
-            lines.push(format!(
-                "    {field}: {} became {}",
-                text("before"),
-                text("after")
-            ));
-        }
+        lines.extend(changes.iter().map(|change| format!("    {change}")));
     }
     Ok(lines)
 }

@@ -15,6 +15,7 @@ pub mod records;
 pub mod relay;
 pub mod restore;
 pub mod service;
+pub mod settings;
 pub mod shadow;
 pub mod write_backs;
 
@@ -28,7 +29,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
@@ -36,6 +37,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("store/migrations/0005_guards.sql"),
     include_str!("store/migrations/0006_mail.sql"),
     include_str!("store/migrations/0007_exchange.sql"),
+    include_str!("store/migrations/0009_telling.sql"),
 ];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write

@@ -135,6 +135,7 @@ impl Newsroom {
             outbox: Outbox {
                 from: "copydesk@example.org".parse()?,
                 way: Way::Folder(self.folders.mail()),
+                desk: (self.folders.state.clone(), None),
             },
         };
         let rules = RuleSet::load(&self.folders.rules)?;

@@ -1,7 +1,7 @@
 //! `copydesk run`: the service.
 
 use super::{Desk, Exit, Usage};
-use crate::config::Mail;
+use crate::config::{Mail, Web};
 use crate::daemon::{self, Settings, Signals, Wish};
 use crate::notify::outbox::Outbox;
 use std::path::PathBuf;
@@ -13,6 +13,8 @@ pub(super) struct Args {
     content: Option<PathBuf>,
     #[command(flatten)]
     mail: Mail,
+    #[command(flatten)]
+    web: Web,
 }
 
 pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
@@ -22,7 +24,7 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         database: desk.folders.database(),
         lock: desk.folders.lock(),
         content: args.content.clone(),
-        outbox: Outbox::new(&args.mail, desk.folders.mail()).map_err(Usage)?,
+        outbox: Outbox::new(&args.mail, &args.web, &desk.folders).map_err(Usage)?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -7,9 +7,11 @@
 //! server takes nothing it is left alone, by all processes.
 
 use crate::config;
+use crate::notify::letter::Links;
 use crate::notify::smtp::{Failure, Limits, Session, SmtpSettings, Step};
 use crate::store::mails::{Claim, DueMail};
 use crate::store::{Store, StoreError, Tx};
+use crate::token::{KeyError, Keys};
 use jiff::{SignedDuration, Timestamp};
 use lettre::Address;
 use lettre::message::Mailbox;
@@ -81,6 +83,8 @@ pub struct Outbox {
     pub from: Mailbox,
     /// How they go.
     pub way: Way,
+    /// The folder of the keys that sign links, and the address that links lead to, if there is one.
+    pub desk: (PathBuf, Option<String>),
 }
 
 /// How mails go out.
@@ -93,11 +97,16 @@ pub enum Way {
 }
 
 impl Outbox {
-    /// What the settings say; without an SMTP server mails land in `folder`.
+    /// What the settings say; without an SMTP server mails land in the state folder.
     ///
     /// # Errors
     /// What is wrong with the settings.
-    pub fn new(mail: &config::Mail, folder: PathBuf) -> Result<Self, String> {
+    pub fn new(
+        mail: &config::Mail,
+        web: &config::Web,
+        folders: &config::Folders,
+    ) -> Result<Self, String> {
+        let desk = (folders.state.clone(), web.url());
         let Some(url) = mail.smtp_url()? else {
             let local =
                 || Address::new("copydesk", "localhost").map(|local| Mailbox::new(None, local));
@@ -105,7 +114,8 @@ impl Outbox {
             let from = from.map_err(|error| error.to_string())?;
             return Ok(Self {
                 from,
-                way: Way::Folder(folder),
+                way: Way::Folder(folders.mail()),
+                desk,
             });
         };
         let Some(from) = mail.from.clone() else {
@@ -115,7 +125,21 @@ impl Outbox {
         Ok(Self {
             from,
             way: Way::Smtp(settings),
+            desk,
         })
+    }
+
+    /// What signs the links of mails that are written now.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn links(&self, now: Timestamp) -> Result<Option<Links>, KeyError> {
+        let (folder, url) = &self.desk;
+        let Some(url) = url.clone() else {
+            return Ok(None);
+        };
+        let keys = Keys::open(folder, now)?;
+        Ok(Some(Links { keys, url }))
     }
 }
 

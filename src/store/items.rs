@@ -72,6 +72,25 @@ pub struct Event {
     pub at: Timestamp,
 }
 
+impl Event {
+    /// What changed in the story by it, a line for each field: `title: "A" became "B"`; `None` if it
+    /// is no change of the story.
+    #[must_use]
+    pub fn changes(&self) -> Option<Vec<String>> {
+        let changed = self.detail.as_ref()?.get("changed")?.as_array()?;
+        let lines = changed.iter().map(|change| {
+            let text = |key: &str| {
+                let text = change.get(key).and_then(Json::as_str);
+                text.map_or("nothing".into(), |text| format!("\"{text}\""))
+            };
+            let field = change.get("field").and_then(Json::as_str);
+            let field = field.unwrap_or_default();
+            format!("{field}: {} became {}", text("before"), text("after"))
+        });
+        Some(lines.collect())
+    }
+}
+
 /// Where an item that is opened or routed anew goes.
 #[derive(Clone, Debug)]
 pub struct Place<'a> {

@@ -2,6 +2,7 @@
 
 use super::{Micros, StoreError, Tx, time};
 use jiff::Timestamp;
+use std::collections::HashMap;
 
 /// A mail to be stored.
 #[derive(Clone, Debug)]
@@ -18,8 +19,8 @@ pub struct NewMail<'a> {
     pub subject: &'a str,
     /// The whole message.
     pub bytes: &'a [u8],
-    /// The items that it tells of: number, version, whether overdue.
-    pub items: &'a [(i64, i64, bool)],
+    /// The items that it tells of.
+    pub items: &'a [Telling],
 }
 
 /// A mail whose time to be sent has come.
@@ -72,6 +73,19 @@ pub struct Sent {
     pub answer: Option<String>,
 }
 
+/// What a mail tells of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Telling {
+    /// The item.
+    pub item: i64,
+    /// Its version.
+    pub version: i64,
+    /// Whether it is overdue.
+    pub overdue: bool,
+    /// Whether an editor is told since it is overdue for long: 1 the first time, 2 the second, else 0.
+    pub escalation: i64,
+}
+
 /// The last that a reviewer was told of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -104,9 +118,10 @@ impl Tx<'_> {
         );
         let id: Option<i64> = self.one(sql, values, |row| row.get(0))?;
         let id = id.ok_or_else(|| StoreError::Odd("a mail was not stored".into()))?;
-        for (item, version, overdue) in mail.items {
-            let sql = "INSERT INTO mail_log (mail, item, version, overdue) VALUES (?1, ?2, ?3, ?4)";
-            self.run(sql, (id, item, version, overdue))?;
+        for told in mail.items {
+            let sql = "INSERT INTO mail_log (mail, item, version, overdue, escalation) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let values = (id, told.item, told.version, told.overdue, told.escalation);
+            self.run(sql, values)?;
         }
         Ok(id)
     }
@@ -303,6 +318,35 @@ impl Tx<'_> {
         let last = "SELECT max(sent_at) FROM mails WHERE recipient = ?1 AND kind = 'digest' AND status = 'sent'";
         let last = self.one(last, [recipient], |row| row.get(0))?;
         Ok((told, time(last.flatten())))
+    }
+
+    /// How far an editor was told that items are long overdue, by mails that were sent: by item and
+    /// version.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn escalated(&self, recipient: &str) -> Result<HashMap<(i64, i64), i64>, StoreError> {
+        let sql = "SELECT l.item, l.version, max(l.escalation) FROM mail_log l JOIN mails m ON m.id = l.mail
+                   WHERE m.recipient = ?1 AND m.status = 'sent' AND l.escalation > 0 GROUP BY l.item, l.version";
+        let rows = self.all(sql, [recipient], |row| {
+            Ok(((row.get(0)?, row.get(1)?), row.get(2)?))
+        })?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// How many items were decided since a moment by others than `reviewer`, by queue.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn decided_since(
+        &self,
+        since: Timestamp,
+        reviewer: &str,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        let sql = "SELECT i.queue, count(DISTINCT i.id) FROM decisions d JOIN items i ON i.id = d.item
+                   WHERE d.at > ?1 AND d.actor <> ?2 AND d.kind IN ('approve', 'reject') GROUP BY i.queue";
+        let values = (Micros(since), reviewer);
+        self.all(sql, values, |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// Mails, newest first; those to one address, if one is given.

@@ -529,6 +529,15 @@ impl Tx<'_> {
         })
     }
 
+    /// The sources with an alarm.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn alarms(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT name, alarm FROM sources WHERE alarm IS NOT NULL ORDER BY name";
+        self.all(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
     /// Raises or ends the alarm of a source.
     ///
     /// # Errors

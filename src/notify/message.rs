@@ -1,0 +1,121 @@
+//! A mail as bytes: its headers and its two bodies.
+
+use crate::notify::NotifyError;
+use crate::notify::plan::Owed;
+use crate::rules::Reviewer;
+use jiff::Timestamp;
+use lettre::Address;
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message, MultiPart};
+
+/// A Message-ID that no other mail has.
+pub(super) fn id(kind: &str, from: &Mailbox) -> String {
+    format!("<{kind}-{}@{}>", uuid::Uuid::now_v7(), from.email.domain())
+}
+
+pub(super) fn of(
+    reviewer: &Reviewer,
+    owed: &Owed,
+    (from, id): (&Mailbox, &str),
+    now: Timestamp,
+) -> Result<Message, NotifyError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        NotifyError::Message(reviewer.email.clone(), error.to_string())
+    };
+    let address = reviewer.email.parse().map_err(|error| failed(&error))?;
+    let letter = &owed.letter;
+    let mut message = Message::builder()
+        .from(from.clone())
+        .to(Mailbox::new(Some(letter.name.clone()), address))
+        .subject(&letter.subject)
+        .date(now.into())
+        .message_id(Some(id.to_owned()))
+        .header(AutoSubmitted("auto-generated".into()))
+        .header(ListId(format!(
+            "copydesk <copydesk.{}>",
+            from.email.domain()
+        )));
+    if owed.kind == "alert" {
+        // The mails about an item are one thread.
+        let threads = owed.told.iter().take(10);
+        let threads = threads.map(|told| format!("<item-{}@{}>", told.item, from.email.domain()));
+        let threads: Vec<String> = threads.collect();
+        message = message.references(threads.join(" "));
+        if let [one] = threads.as_slice() {
+            message = message.in_reply_to(one.clone());
+        }
+    }
+    if let Some(unsubscribe) = &letter.unsubscribe {
+        message = message
+            .header(Unsubscribe(format!("<{unsubscribe}>")))
+            .header(UnsubscribePost("List-Unsubscribe=One-Click".into()));
+    }
+    let text = letter.text().map_err(|error| failed(&error))?;
+    let html = letter.html().map_err(|error| failed(&error))?;
+    let both = MultiPart::alternative_plain_html(text, html);
+    message.multipart(both).map_err(|error| failed(&error))
+}
+
+/// A short mail to see whether mail goes out.
+pub(super) fn test(
+    from: &Mailbox,
+    to: &Address,
+    now: Timestamp,
+) -> Result<Message, lettre::error::Error> {
+    Message::builder()
+        .from(from.clone())
+        .to(Mailbox::new(None, to.clone()))
+        .subject("copydesk: a test")
+        .date(now.into())
+        .message_id(Some(id("test", from)))
+        .header(AutoSubmitted("auto-generated".into()))
+        .header(ContentType::TEXT_PLAIN)
+        .body(
+            "This mail was asked for by `copydesk notify --test`. Mail from copydesk arrives.\n"
+                .to_owned(),
+        )
+}
+
+/// Headers that lettre does not know.
+macro_rules! header {
+    ($(#[$doc:meta])* $name:ident, $text:literal) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        struct $name(String);
+
+        impl Header for $name {
+            fn name() -> HeaderName {
+                HeaderName::new_from_ascii_str($text)
+            }
+
+            fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+                Ok(Self(text.to_owned()))
+            }
+
+            fn display(&self) -> HeaderValue {
+                HeaderValue::new(Self::name(), self.0.clone())
+            }
+        }
+    };
+}
+
+header!(
+    /// No holiday notice answers it (RFC 3834).
+    AutoSubmitted,
+    "Auto-Submitted"
+);
+header!(
+    /// What mail programs sort it by (RFC 2919).
+    ListId,
+    "List-Id"
+);
+header!(
+    /// Where it is stopped (RFC 2369).
+    Unsubscribe,
+    "List-Unsubscribe"
+);
+header!(
+    /// That one click is enough (RFC 8058).
+    UnsubscribePost,
+    "List-Unsubscribe-Post"
+);
