@@ -39,6 +39,7 @@ mod service;
 mod smtp;
 mod suggest;
 mod sums;
+mod telling;
 mod terminal;
 mod topic_files;
 mod trial;
