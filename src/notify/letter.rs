@@ -11,9 +11,16 @@ use crate::token::{self, Claims, Keys, Purpose};
 use askama::Template;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use unicode_width::UnicodeWidthStr;
 
 /// Items that a mail shows in full; the rest is counted by queue.
 pub const IN_FULL: usize = 30;
+
+/// How wide its text is.
+pub const COLUMNS: usize = 78;
+
+/// A longer address of a story or a picture is not worth its bytes in every mail.
+const LONGEST_ADDRESS: usize = 300;
 
 /// Where the links of mails lead.
 #[derive(Clone, Debug)]
@@ -33,6 +40,8 @@ pub struct Letter {
     pub name: String,
     /// What it is about, in a sentence.
     pub lead: String,
+    /// What a list of mails shows behind the subject.
+    pub preview: String,
     /// What is told item by item.
     pub sections: Vec<Section>,
     /// What she knows and what waits on, as a sentence.
@@ -80,12 +89,16 @@ pub struct Entry {
     pub tag: String,
     /// Its title.
     pub title: String,
-    /// Where the story can be read.
+    /// Where the story can be read; only in a mail without links to the desk, whose page says it.
     pub url: Option<String>,
     /// Publisher, age, topics.
     pub about: Vec<String>,
-    /// Queue, due time and what is special.
-    pub place: Vec<String>,
+    /// Its queue.
+    pub queue: String,
+    /// When it is or was due, in words.
+    pub due: Option<String>,
+    /// Whether the story changed after it was approved.
+    pub changed_after_approval: bool,
     /// Whether it should have been decided by now.
     pub overdue: bool,
     /// What it begins with.
@@ -102,7 +115,7 @@ pub struct Entry {
     pub more_related: usize,
     /// What changed since she was told.
     pub changes: Vec<String>,
-    /// A picture, if she asked for pictures.
+    /// A picture's address, if she asked for pictures.
     pub picture: Option<String>,
     /// Where it is decided.
     pub links: Option<Decide>,
@@ -117,7 +130,7 @@ pub struct Decide {
     pub open: String,
 }
 
-/// The mail as text, at most 78 columns wide but for links.
+/// The mail as text, but for its long lines.
 #[derive(Template)]
 #[template(
     path = "letter.txt",
@@ -142,20 +155,50 @@ impl Section {
         format!("{} ({})", self.title, self.count)
     }
 
+    /// What marks its items in HTML, besides words.
+    fn colour(&self) -> &'static str {
+        match self.tone {
+            Tone::Late => "#b3261e",
+            Tone::New => "#1d6fc4",
+            Tone::Known => "#9a988f",
+        }
+    }
+
     /// What stands below the heading in text.
     #[must_use]
     pub fn underline(&self) -> String {
-        "=".repeat(self.heading().chars().count())
+        "=".repeat(self.heading().width())
+    }
+}
+
+impl Entry {
+    /// Number, queue, due time and what is special, as the text says it.
+    fn place(&self) -> String {
+        let mut place = vec![self.tag.as_str(), &self.queue];
+        place.extend(self.due.as_deref());
+        if self.changed_after_approval {
+            place.push("changed after approval");
+        }
+        place.join(" | ")
+    }
+
+    /// Whether the mail has no link that decides it.
+    fn by_command(&self) -> bool {
+        self.links
+            .as_ref()
+            .is_none_or(|links| links.verbs.is_none())
     }
 }
 
 impl Letter {
-    /// The mail as text.
+    /// The mail as text, at most [`COLUMNS`] wide but for links.
     ///
     /// # Errors
     /// When it cannot be put together.
     pub fn text(&self) -> Result<String, askama::Error> {
-        Text { letter: self }.render()
+        let text = Text { letter: self }.render()?;
+        let lines = text.lines().map(wrapped);
+        Ok(lines.map(|line| line + "\n").collect())
     }
 
     /// The mail as HTML.
@@ -163,8 +206,67 @@ impl Letter {
     /// # Errors
     /// When it cannot be put together.
     pub fn html(&self) -> Result<String, askama::Error> {
-        Html { letter: self }.render()
+        let html = Html { letter: self }.render()?;
+        // What only sets the template apart costs bytes in every mail.
+        let lines = html.lines().map(str::trim_start);
+        let lines = lines.filter(|line| !line.is_empty());
+        Ok(lines.map(|line| line.to_owned() + "\n").collect())
     }
+
+    /// The number of the first item, for an example of a command.
+    fn example(&self) -> Option<&str> {
+        let entries = self.sections.iter().flat_map(|section| &section.entries);
+        entries.map(|entry| entry.tag.as_str()).next()
+    }
+
+    /// Whether it says in sentences what it does not list.
+    fn has_sums(&self) -> bool {
+        !self.more.is_empty() || self.still.is_some() || self.decided.is_some()
+    }
+
+    /// What is not shown in full: `12 in urgent, 3 in general`.
+    fn more(&self) -> String {
+        let counts = self.more.iter();
+        let counts = counts.map(|(queue, count)| format!("{count} in {queue}"));
+        counts.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A line folded at its spaces; what follows stands a little further in. One with a link stays whole.
+fn wrapped(line: &str) -> String {
+    let line = line.trim_end();
+    if line.width() <= COLUMNS || line.contains("://") {
+        return line.to_owned();
+    }
+    let indent = line.len() - line.trim_start().len();
+    let indent = " ".repeat(if indent == 0 { 0 } else { indent + 2 });
+    let (mut folded, mut column) = (String::new(), 0);
+    for (n, word) in (0..).zip(line.split(' ')) {
+        let width = word.width();
+        if column > indent.len() && !word.is_empty() && column + 1 + width > COLUMNS {
+            folded.push('\n');
+            folded.push_str(&indent);
+            column = indent.len();
+        } else if n > 0 {
+            folded.push(' ');
+            column += 1;
+        }
+        let mut word = word;
+        // A word without end would be one line without end.
+        while column + word.width() > COLUMNS {
+            let fits = word
+                .char_indices()
+                .find(|(at, c)| column + word[..at + c.len_utf8()].width() > COLUMNS && *at > 0);
+            let Some((at, _)) = fits else { break };
+            folded.push_str(&word[..at]);
+            folded.push('\n');
+            folded.push_str(&indent);
+            (word, column) = (&word[at..], indent.len());
+        }
+        folded.push_str(word);
+        column += word.width();
+    }
+    folded
 }
 
 /// Makes the entries of one reviewer's mail.
@@ -190,22 +292,21 @@ impl Writer<'_> {
         if !story.topics.is_empty() {
             about.push(line(&story.topics.join(", "), 60));
         }
-        let mut place = vec![item.queue.clone()];
-        place.extend(item.due_at.map(|due| {
-            let word = if item.overdue { "was due" } else { "due" };
+        let due = item.due_at.map(|due| {
+            let word = if item.overdue { "overdue since" } else { "due" };
             format!("{word} {}", clock(due, &self.reviewer.timezone))
-        }));
-        if item.changed_after_approval {
-            place.push("changed after approval".into());
-        }
+        });
+        let short = |address: &String| address.len() <= LONGEST_ADDRESS;
         Entry {
             tag: format!("{}@{}", item.id, item.version),
-            title: line(&item.title, 120),
-            url: story.url,
+            title: line(&unescaped(&item.title), 120),
+            url: story.url.filter(|url| self.links.is_none() && short(url)),
             about,
-            place,
+            queue: line(&item.queue, 40),
+            due,
+            changed_after_approval: item.changed_after_approval,
             overdue: item.overdue,
-            excerpt: story.excerpt.map(|text| line(&text, 200)),
+            excerpt: story.excerpt.map(|text| line(&unescaped(&text), 200)),
             score: item.score,
             reasons: story
                 .reasons
@@ -215,12 +316,12 @@ impl Writer<'_> {
             near: story.near.map(|near| {
                 let needs = near.needs.iter().map(ToString::to_string);
                 let needs = needs.collect::<Vec<_>>().join(", ");
-                line(&format!("{needs}: {}", near.queue), 74)
+                line(&format!("{}: {needs}", near.queue), 60)
             }),
             more_related: story.related.len().saturating_sub(2),
             related: story.related.iter().take(2).map(|t| line(t, 72)).collect(),
             changes: changes.iter().map(|change| line(change, 120)).collect(),
-            picture: story.picture.filter(|_| self.pictures),
+            picture: story.picture.filter(|url| self.pictures && short(url)),
             links: self.links.map(|links| self.decide(links, item)),
         }
     }
@@ -262,6 +363,39 @@ impl Writer<'_> {
             expires: self.now + holds,
         };
         links.keys.sign(&claims, &links.url)
+    }
+}
+
+/// Feeds leave the escapes of HTML in their texts; people read what they stand for.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let escape = rest.find(';').filter(|end| *end < 10);
+        let escape = escape.and_then(|end| Some((character(&rest[1..end])?, end + 1)));
+        let (c, length) = escape.unwrap_or(('&', 1));
+        plain.push(c);
+        rest = &rest[length..];
+    }
+    plain + rest
+}
+
+fn character(name: &str) -> Option<char> {
+    match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        "nbsp" => Some(' '),
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let hex = number.strip_prefix(['x', 'X']);
+            let number = hex.map_or_else(|| number.parse(), |hex| u32::from_str_radix(hex, 16));
+            char::from_u32(number.ok()?)
+        }
     }
 }
 

@@ -205,6 +205,7 @@ impl Desk {
             .env("NO_COLOR", "1")
             .env("USER", "tester")
             .env("COPYDESK_NOW", self.now().to_string())
+            .env("COPYDESK_LISTEN", "off")
             .arg(verb)
             .arg("--rules")
             .arg(self.path("rules"))
