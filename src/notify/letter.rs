@@ -232,14 +232,16 @@ impl Letter {
     }
 }
 
-/// A line folded at its spaces; what follows stands a little further in. One with a link stays whole.
+/// A line folded at its spaces, as far in as it began. One with a link stays whole.
 fn wrapped(line: &str) -> String {
     let line = line.trim_end();
-    if line.width() <= COLUMNS || line.contains("://") {
+    // A link stands alone or behind one word.
+    let is_link = line.contains("://") && line.split_whitespace().count() <= 2;
+    if line.width() <= COLUMNS || is_link {
         return line.to_owned();
     }
     let indent = line.len() - line.trim_start().len();
-    let indent = " ".repeat(if indent == 0 { 0 } else { indent + 2 });
+    let indent = " ".repeat(indent);
     let (mut folded, mut column) = (String::new(), 0);
     for (n, word) in (0..).zip(line.split(' ')) {
         let width = word.width();
