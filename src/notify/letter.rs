@@ -16,6 +16,9 @@ use unicode_width::UnicodeWidthStr;
 /// Items that a mail shows in full; the rest is counted by queue.
 pub const IN_FULL: usize = 30;
 
+/// Bytes that a mail may have: above about 100 KiB mail programs cut it off.
+const LARGEST: usize = 96 * 1024;
+
 /// How wide its text is.
 pub const COLUMNS: usize = 78;
 
@@ -213,6 +216,29 @@ impl Letter {
         Ok(lines.map(|line| line.to_owned() + "\n").collect())
     }
 
+    /// Shows fewer items in full, from the last, until the mail is not too large.
+    #[must_use]
+    pub(super) fn fitted(mut self) -> Self {
+        while let (Ok(text), Ok(html)) = (self.text(), self.html()) {
+            if encoded(&text) + encoded(&html) <= LARGEST {
+                break;
+            }
+            let mut last = self.sections.iter_mut().rev();
+            let Some(entry) = last.find_map(|section| section.entries.pop()) else {
+                break;
+            };
+            let known = self
+                .more
+                .iter_mut()
+                .find(|(queue, _)| *queue == entry.queue);
+            match known {
+                Some((_, count)) => *count += 1,
+                None => self.more.push((entry.queue, 1)),
+            }
+        }
+        self
+    }
+
     /// The number of the first item, for an example of a command.
     fn example(&self) -> Option<&str> {
         let entries = self.sections.iter().flat_map(|section| &section.entries);
@@ -230,6 +256,17 @@ impl Letter {
         let counts = counts.map(|(queue, count)| format!("{count} in {queue}"));
         counts.collect::<Vec<_>>().join(", ")
     }
+}
+
+/// How many bytes a text has in a mail, as quoted-printable.
+fn encoded(text: &str) -> usize {
+    let bytes = text.bytes().map(|byte| match byte {
+        b'\n' => 2,
+        b'=' | 0x7f.. => 3,
+        _ => 1,
+    });
+    let bytes: usize = bytes.sum();
+    bytes + bytes / 25
 }
 
 /// A line folded at its spaces, as far in as it began. One with a link stays whole.
@@ -308,7 +345,7 @@ impl Writer<'_> {
             due,
             changed_after_approval: item.changed_after_approval,
             overdue: item.overdue,
-            excerpt: story.excerpt.map(|text| line(&unescaped(&text), 200)),
+            excerpt: story.excerpt.map(|text| line(&unescaped(&text), 160)),
             score: item.score,
             reasons: story
                 .reasons

@@ -284,7 +284,7 @@ impl Sheet<'_> {
         Ok(Owed {
             kind: "digest",
             reason: due.reason.to_string(),
-            letter,
+            letter: letter.fitted(),
             told: hers.iter().map(|item| telling(item, levels)).collect(),
         })
     }
@@ -312,7 +312,7 @@ impl Sheet<'_> {
         Ok(Owed {
             kind: "alert",
             reason: format!("{} in a queue that cannot wait", items.len()),
-            letter,
+            letter: letter.fitted(),
             told: items
                 .iter()
                 .map(|item| telling(item, &HashMap::new()))
@@ -352,7 +352,7 @@ impl Sheet<'_> {
         Ok(Owed {
             kind: "alert",
             reason: format!("{} overdue for {long}", items.len()),
-            letter,
+            letter: letter.fitted(),
             told: items.iter().map(|item| telling(item, &levels)).collect(),
         })
     }

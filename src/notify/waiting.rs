@@ -189,7 +189,7 @@ fn related(fields: &Map) -> Vec<String> {
         .filter_map(|story| {
             let title = story.get("title")?.as_text()?;
             Some(match provider(story) {
-                Some(provider) => format!("{title} ({provider})"),
+                Some(provider) => format!("{title}, {provider}"),
                 None => title.to_owned(),
             })
         })

@@ -41,8 +41,9 @@ fn desk(reviewers: &str, queues: &str) -> Desk {
     let desk = Desk::new()
         .with_rules("reviewers.yaml", reviewers)
         .with_rules("queues.yaml", queues);
-    desk.at("2026-03-02T10:00:00Z").scan();
+    desk.at("2026-03-02T09:30:00Z").scan();
     assert!(tick(&desk).is_empty());
+    desk.at("2026-03-02T10:00:00Z");
     desk
 }
 
@@ -93,13 +94,17 @@ fn alerts_are_gathered_sent_once_and_known_to_the_next_digest() {
 
 #[test]
 fn what_stood_there_at_the_first_look_raises_no_alert() {
-    let desk = Desk::new().with_rules("reviewers.yaml", REVIEWERS);
-    desk.at("2026-03-02T10:00:00Z");
+    let desk = Desk::new();
+    desk.rules(
+        "reviewers.yaml",
+        &REVIEWERS.replace(" digest: \"0 9 * * *\",", ""),
+    );
     hot(&desk, "a.md");
     assert!(at(&desk, "02T10:30").is_empty());
-    let mails = at(&desk, "03T09:00");
-    assert_eq!(mails.len(), 1, "her digest tells of it");
-    mails[0].lists(&["Hot a.md"]);
+    hot(&desk, "b.md");
+    let mails = at(&desk, "02T10:32");
+    assert_eq!(mails[0].subject, "urgent: Hot b.md");
+    assert!(at(&desk, "03T10:30").is_empty());
 }
 
 #[test]
@@ -124,7 +129,7 @@ fn what_is_overdue_for_long_reaches_the_editors_once_and_once_more() {
     hot(&desk, "a.md");
     assert!(at(&desk, "03T11:59").is_empty());
     for (time, subject) in [
-        ("03T12:00", "overdue for 1d: Hot a.md"),
+        ("03T12:00", "overdue for 24h: Hot a.md"),
         ("05T12:00", "overdue for 3d: Hot a.md"),
     ] {
         let mails = at(&desk, time);
