@@ -448,3 +448,75 @@ pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
 pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_folded_as_far_in_as_it_began_and_a_link_stays_whole() {
+        let words = "word ".repeat(20);
+        let long = "x".repeat(100);
+        for (line, expected) in [
+            ("short  ".to_owned(), "short".to_owned()),
+            (
+                format!("  {words}"),
+                format!("  {}\n  {}", ["word"; 15].join(" "), ["word"; 5].join(" ")),
+            ),
+            (
+                format!("  {long}"),
+                format!("  {}\n  {}", "x".repeat(76), "x".repeat(24)),
+            ),
+            (
+                format!("  decide: https://{long}"),
+                format!("  decide: https://{long}"),
+            ),
+            ("漢".repeat(40), format!("{}\n漢", "漢".repeat(39))),
+        ] {
+            assert_eq!(wrapped(&line), expected);
+        }
+    }
+
+    #[test]
+    fn the_escapes_of_html_are_read() {
+        for (text, plain) in [
+            ("a &amp; b", "a & b"),
+            ("&#8220;x&#x201D;", "“x”"),
+            ("&amp;lt;", "&lt;"),
+            (
+                "AT&T; &unknown; &#xD800; &#; & ;",
+                "AT&T; &unknown; &#xD800; &#; & ;",
+            ),
+            ("&ü;&", "&ü;&"),
+        ] {
+            assert_eq!(unescaped(text), plain);
+        }
+    }
+
+    #[test]
+    fn a_mail_that_is_too_large_lists_less_and_counts_the_rest() {
+        let entry = |n: usize| Entry {
+            tag: format!("{n}@1"),
+            title: "ü".repeat(2_000),
+            queue: if n < 20 { "urgent" } else { "general" }.into(),
+            ..Entry::default()
+        };
+        let section = Section {
+            title: "New for you",
+            tone: Tone::New,
+            count: 33,
+            entries: (0..30).map(entry).collect(),
+        };
+        let letter = Letter {
+            sections: vec![section],
+            more: vec![("general".into(), 3)],
+            ..Letter::default()
+        };
+        let fitted = letter.fitted();
+        let size = encoded(&fitted.text().unwrap()) + encoded(&fitted.html().unwrap());
+        assert!(size <= LARGEST, "{size}");
+        let more: usize = fitted.more.iter().map(|(_, count)| count).sum();
+        let listed = fitted.sections[0].entries.len();
+        assert_eq!((listed > 0, listed + more), (true, 33));
+    }
+}

@@ -320,8 +320,7 @@ fn the_digest_is_a_work_list() {
           copydesk approve 1@1
 
         ------------------------------------------------------------------------------
-        In a terminal: `copydesk approve 3@1`, or `reject` or `hold`; `show` says
-        more.
+        In a terminal: `copydesk approve 3@1`, `reject` or `hold`; `show` says more.
         What is mailed to you and when stands in rules/reviewers.yaml.
     "#]]
     .assert_eq(&mails[0].text);
@@ -384,8 +383,7 @@ fn the_digest_is_a_work_list() {
         Still waiting: 2, the oldest for 3h.
 
         ------------------------------------------------------------------------------
-        In a terminal: `copydesk approve 3@1`, or `reject` or `hold`; `show` says
-        more.
+        In a terminal: `copydesk approve 3@1`, `reject` or `hold`; `show` says more.
         What is mailed to you and when stands in rules/reviewers.yaml.
     "#]]
     .assert_eq(&mails[0].text);
