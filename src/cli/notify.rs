@@ -145,8 +145,12 @@ fn of_reviewer(desk: &mut Desk<'_>, plan: &Plan<'_>) -> anyhow::Result<()> {
         return Ok(());
     }
     let zone = &reviewer.timezone;
+    let from = match plan.digest {
+        Err(Silence::Paused(until)) => until,
+        _ => desk.now,
+    };
     let next = reviewer.digest.as_ref();
-    if let Some(next) = next.and_then(|digest| digest.next_after(desk.now, zone)) {
+    if let Some(next) = next.and_then(|digest| digest.next_after(from, zone)) {
         let here = next.to_zoned(zone.clone());
         let (here, zone) = (here.strftime("%a %-d %b %H:%M"), zone.iana_name());
         let next = format!(

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use copydesk::store::Store;
 use copydesk::store::settings::Own;
-use expect_test::expect_file;
+use expect_test::{expect, expect_file};
 use unicode_width::UnicodeWidthStr;
 
 use crate::alerts::tick;
@@ -156,7 +156,7 @@ fn pictures_come_only_to_who_asked() {
 fn news() {
     let desk = newsroom();
     desk.with_links().notify();
-    desk.approve("stop.md").done();
+    desk.later("1h").approve("stop.md").done();
     desk.story("lab.md")
         .title("A lab opens its models, but not the data")
         .date("2026-02-20T09:00:00Z")
@@ -167,7 +167,7 @@ fn news() {
     desk.story("new.md")
         .title("A comet is visible until Friday")
         .write();
-    desk.later("20h").scan();
+    desk.later("19h").scan();
     golden(&desk.notify(), "news");
 }
 
@@ -401,4 +401,49 @@ print(mail.get_body(('plain',)).get_content().replace('\\r\\n', '\\n'), end='')"
         mail.subject, mail.text
     );
     assert_eq!(run.stdout, expected);
+}
+
+#[test]
+fn a_dry_run_says_who_would_get_what_and_when_next_and_why() {
+    let desk = newsroom();
+    desk.rules(
+        "reviewers.yaml",
+        r#"reviewers:
+  - {name: Ana Silva, email: ana@example.org, role: editor, queues: all, timezone: Europe/Lisbon, digest: "0 9 * * *"}
+  - {name: Bo Example, email: bo@example.org, queues: [urgent], alert: [urgent], quiet: "20:00-08:00"}
+  - {name: Cy Example, email: cy@example.org, queues: [general], digest: "30 14 * * MON-FRI"}
+  - {name: Di Example, email: di@example.org, queues: [general]}
+"#,
+    );
+    let mut store = Store::open(&desk.path("state/copydesk.db")).unwrap();
+    let own = Own {
+        paused_until: Some("2026-03-09T00:00:00Z".parse().unwrap()),
+        ..Own::default()
+    };
+    store
+        .write(|tx| tx.keep_own_settings("cy@example.org", &own))
+        .unwrap();
+    desk.later("27h");
+    hot(&desk, "dam.md", "The dam above the town is leaking");
+    let run = desk.run(&["notify", "--dry-run"]).done();
+    expect![[r#"
+        ana@example.org
+          now   digest, first digest: 5 items
+                3 overdue, 2 new: urgent and 2 more queues
+          next  digest Wed 4 Mar 09:00 Europe/Lisbon, if there is something to say
+        bo@example.org
+          now   alert, 1 in a queue that cannot wait: 1 item
+                urgent: The dam above the town is leaking
+          also  alerts from urgent, but not from 20:00 to 08:00
+        cy@example.org
+          now   nothing: she has paused her mails until 2026-03-09T00:00:00Z
+          next  digest Mon 9 Mar 14:30 UTC, if there is something to say
+        di@example.org
+          now   nothing: the rules give her none
+    "#]]
+    .assert_eq(&run.stdout);
+    let json = desk.run(&["notify", "--dry-run", "--json"]).done();
+    expect![[r#"
+        [{"to":"ana@example.org","kind":"digest","reason":"first digest","due":"2026-03-03T12:00:00Z","items":[3,5,4,2,1],"subject":"3 overdue, 2 new: urgent and 2 more queues"},{"to":"bo@example.org","kind":"alert","reason":"1 in a queue that cannot wait","due":"2026-03-03T12:00:00Z","items":[5],"subject":"urgent: The dam above the town is leaking"}]
+    "#]].assert_eq(&json.stdout);
 }
