@@ -114,7 +114,7 @@ pub struct Web {
         default_value = "127.0.0.1:8420"
     )]
     pub listen: Listen,
-    /// The address under which reviewers reach it, such as https://desk.example.org; without it, the
+    /// The address under which reviewers reach it, such as `https://desk.example.org`; without it, the
     /// one that it listens on
     #[arg(long, value_name = "URL", env = "COPYDESK_PUBLIC_URL")]
     pub public_url: Option<PublicUrl>,

@@ -51,7 +51,7 @@
 //! 3. Record, assessment, item (`pending`, version 1) and its first event are one transaction
 //!    ([`store`]). The same file again costs a `stat`; a new opaque blob in a volatile field, or other line
 //!    endings, change nothing; a new title raises the version and brings a decided item back.
-//! 4. [`notify::tick`] asks [`notify::digest::due`] what is owed to each reviewer: what waits
+//! 4. [`notify::tick`] asks [`notify::due`] what is owed to each reviewer: what waits
 //!    against what she was told. The mail is a row with fixed bytes; from the row it goes to an SMTP
 //!    server ([`notify::smtp`]), or lands as an `.eml` file. Only a sent mail counts as told.
 //! 5. A reviewer types `copydesk approve 7@1`. The file is looked at again; [`review::decide`]

@@ -17,7 +17,7 @@ mod plan;
 pub mod smtp;
 pub mod waiting;
 
-pub use due::When;
+pub use due::{Silence, When};
 pub use plan::{Owed, Plan};
 
 use crate::notify::letter::Links;
@@ -61,6 +61,34 @@ pub fn tick(
     let mut sent = Sent::default();
     store.write(|tx| outbox::look_after_abandoned(tx, now))?;
     let reached = outbox::deliver(store, outbox, &mut sent, &clock)?;
+    if when == When::Now || store.read(|tx| plan::may_be_owed(tx, rules, now))? {
+        write_owed(store, rules, outbox, &mut sent, (when, now))?;
+        if reached {
+            outbox::deliver(store, outbox, &mut sent, &clock)?;
+        }
+    }
+    let unsent = store.read(|tx| tx.unsent_mails())?;
+    sent.waiting = unsent
+        .into_iter()
+        .filter(|(to, _)| !sent.has_failed(to))
+        .map(|(to, next)| (to, sent.held_until.map_or(next, |held| held.max(next))))
+        .collect();
+    let counts =
+        serde_json::json!({"sent": sent.sent.len(), "failed": sent.failed.len()}).to_string();
+    if when == When::Now || !sent.is_empty() {
+        store.write(|tx| tx.note_run("notify", rules.hash, &counts, now))?;
+    }
+    Ok(sent)
+}
+
+/// Writes and stores what is owed.
+fn write_owed(
+    store: &mut Store,
+    rules: &RuleSet,
+    outbox: &Outbox,
+    sent: &mut Sent,
+    (when, now): (When, Timestamp),
+) -> Result<(), NotifyError> {
     let links = outbox.links(now)?;
     // What is owed is seen and stored in one transaction, so that two processes do not tell twice.
     store.write(|tx| {
@@ -87,23 +115,8 @@ pub fn tick(
                 sent.failed(to, error.to_string());
             }
         }
-        Ok::<_, NotifyError>(())
-    })?;
-    if reached {
-        outbox::deliver(store, outbox, &mut sent, &clock)?;
-    }
-    let unsent = store.read(|tx| tx.unsent_mails())?;
-    sent.waiting = unsent
-        .into_iter()
-        .filter(|(to, _)| !sent.has_failed(to))
-        .map(|(to, next)| (to, sent.held_until.map_or(next, |held| held.max(next))))
-        .collect();
-    let counts =
-        serde_json::json!({"sent": sent.sent.len(), "failed": sent.failed.len()}).to_string();
-    if when == When::Now || !sent.is_empty() {
-        store.write(|tx| tx.note_run("notify", rules.hash, &counts, now))?;
-    }
-    Ok(sent)
+        Ok(())
+    })
 }
 
 /// Writes a mail and stores it to be sent.

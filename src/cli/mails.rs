@@ -1,6 +1,6 @@
 //! `copydesk mails`: what was sent, when, why, and what came of it.
 
-use super::screen::{FAINT, styled};
+use super::screen::{FAINT, counted, styled};
 use super::{Desk, Exit};
 use crate::record::shown;
 use crate::schedule::rfc3339;
@@ -42,16 +42,17 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     for (items, mail) in &mails {
         let at = rfc3339(mail.sent_at.unwrap_or(mail.created_at));
         let (to, status, kind) = (&mail.recipient, &mail.status, &mail.kind);
-        desk.screen.line(format!(
-            "{at}  {to}  {status}  {kind}, {}: {} items",
-            mail.reason,
-            items.len()
-        ))?;
-        let answer = mail.answer.as_deref().unwrap_or("not sent yet");
-        desk.screen.line(styled(
-            FAINT,
-            format!("    {}; {}", mail.subject, shown::line(answer, 160)),
-        ))?;
+        let (reason, items) = (&mail.reason, counted(items.len(), "item"));
+        desk.screen
+            .line(format!("{at}  {to}  {kind} {status}: {reason}, {items}"))?;
+        let subject = format!("    {}", mail.subject);
+        desk.screen.line(styled(FAINT, subject))?;
+        let answer = mail.answer.as_deref().unwrap_or("not tried yet");
+        let mut answer = format!("    {}", shown::line(answer, 160));
+        if waits(mail) && mail.tries > 0 {
+            answer += &format!("; next try {}", rfc3339(mail.next_at));
+        }
+        desk.screen.line(styled(FAINT, answer))?;
     }
     if mails.is_empty() {
         desk.screen.line("no mail was sent")?;

@@ -1,12 +1,12 @@
 //! `copydesk notify`: what is owed to whom, and sending it.
 
-use super::screen::{FAINT, counted, styled};
+use super::screen::{FAINT, STRONG, counted, styled};
 use super::{Desk, Exit, Usage};
 use crate::config::{Mail, Web};
 use crate::intake;
 use crate::notify::outbox::{self, Delivered, Outbox};
-use crate::notify::{self, Owed, Plan, When};
-use crate::rules::{Reviewer, RuleSet};
+use crate::notify::{self, Plan, Silence, When};
+use crate::rules::RuleSet;
 use crate::schedule::rfc3339;
 use crate::store::Store;
 use anyhow::Context;
@@ -101,58 +101,73 @@ fn foresee(desk: &mut Desk<'_>, args: &Args, rules: &RuleSet) -> anyhow::Result<
     if desk.screen.is_json() {
         let owed = plans
             .iter()
-            .flat_map(|plan| mails(plan).map(move |mail| (plan, mail)));
+            .flat_map(|plan| plan.mails().map(move |mail| (plan, mail)));
         let lines: Vec<_> = owed
             .map(|(plan, owed)| {
                 let items: Vec<i64> = owed.told.iter().map(|told| told.item).collect();
                 let to = &plan.reviewer.email;
-                json!({"to": to, "kind": owed.kind, "reason": owed.reason, "due": rfc3339(desk.now), "items": items})
+                json!({"to": to, "kind": owed.kind, "reason": owed.reason, "due": rfc3339(desk.now),
+                    "items": items, "subject": owed.letter.subject})
             })
             .collect();
         desk.screen.json(&lines)?;
         return Ok(Exit::Done);
     }
-    let mut is_quiet = true;
     for plan in &plans {
-        let Reviewer {
-            email,
-            digest,
-            timezone,
-            ..
-        } = plan.reviewer;
-        for owed in mails(plan) {
-            is_quiet = false;
-            let items = counted(owed.told.len(), "item");
-            desk.screen
-                .line(format!("{email}  {}, {}: {items}", owed.kind, owed.reason))?;
-            desk.screen
-                .line(styled(FAINT, format!("    {}", owed.letter.subject)))?;
-        }
-        if mails(plan).next().is_none()
-            && let Err(why) = &plan.digest
-        {
-            desk.screen.line(format!("{email}  nothing: {why}"))?;
-        }
-        let next = digest
-            .as_ref()
-            .and_then(|digest| digest.next_after(desk.now, timezone));
-        if let Some(next) = next {
-            let next = format!(
-                "    next digest, if there is something to say: {}",
-                rfc3339(next)
-            );
-            desk.screen.line(styled(FAINT, next))?;
-        }
+        of_reviewer(desk, plan)?;
     }
-    if is_quiet {
+    if plans.iter().all(|plan| plan.owed().is_none()) {
         desk.screen.line("nothing is owed to anyone")?;
     }
     Ok(Exit::Done)
 }
 
-fn mails<'p>(plan: &'p Plan<'_>) -> impl Iterator<Item = &'p Owed> {
-    let all = [&plan.digest, &plan.alert, &plan.escalation];
-    all.into_iter().filter_map(|owed| owed.as_ref().ok())
+/// What a reviewer would be sent now, and why; when the next may come.
+fn of_reviewer(desk: &mut Desk<'_>, plan: &Plan<'_>) -> anyhow::Result<()> {
+    let reviewer = plan.reviewer;
+    desk.screen.line(styled(STRONG, &reviewer.email))?;
+    for owed in plan.mails() {
+        let items = counted(owed.told.len(), "item");
+        let why = format!("  now   {}, {}: {items}", owed.kind, owed.reason);
+        desk.screen.line(why)?;
+        let subject = format!("        {}", owed.letter.subject);
+        desk.screen.line(styled(FAINT, subject))?;
+    }
+    if let (None, Err(digest), Err(alert)) = (plan.owed(), &plan.digest, &plan.alert) {
+        let why = if *digest == Silence::NotAsked {
+            alert
+        } else {
+            digest
+        };
+        desk.screen.line(format!("  now   nothing: {why}"))?;
+    }
+    if matches!(plan.digest, Err(Silence::Stopped)) {
+        return Ok(());
+    }
+    let zone = &reviewer.timezone;
+    let from = match plan.digest {
+        Err(Silence::Paused(until)) => until,
+        _ => desk.now,
+    };
+    let next = reviewer.digest.as_ref();
+    if let Some(next) = next.and_then(|digest| digest.next_after(from, zone)) {
+        let here = next.to_zoned(zone.clone());
+        let (here, zone) = (here.strftime("%a %-d %b %H:%M"), zone.iana_name());
+        let next = format!(
+            "  next  digest {here} {}, if there is something to say",
+            zone.unwrap_or("UTC")
+        );
+        desk.screen.line(styled(FAINT, next))?;
+    }
+    if !reviewer.alert.is_empty() {
+        let mut also = format!("  also  alerts from {}", reviewer.alert.join(", "));
+        if let Some((from, to)) = reviewer.quiet {
+            let (from, to) = (from.strftime("%H:%M"), to.strftime("%H:%M"));
+            also += &format!(", but not from {from} to {to}");
+        }
+        desk.screen.line(styled(FAINT, also))?;
+    }
+    Ok(())
 }
 
 /// Writes each mail as files that programs open: `.html`, `.txt` and `.eml`.
@@ -166,7 +181,7 @@ fn preview(
         .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
     let mut written = Vec::new();
     for plan in plans {
-        for (n, owed) in (1..).zip(mails(plan)) {
+        for (n, owed) in (1..).zip(plan.mails()) {
             let name = format!(
                 "{}-{n}-{}",
                 plan.reviewer.email.replace('/', "_"),
@@ -199,7 +214,7 @@ fn preview(
 }
 
 fn settings(desk: &Desk<'_>, args: &Args) -> Result<Outbox, Usage> {
-    Outbox::new(&args.mail, &args.web, &desk.folders).map_err(Usage)
+    Outbox::new(&args.mail, &args.web, desk.folders).map_err(Usage)
 }
 
 fn print(desk: &mut Desk<'_>, delivered: &[Delivered]) -> anyhow::Result<()> {

@@ -24,7 +24,7 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         database: desk.folders.database(),
         lock: desk.folders.lock(),
         content: args.content.clone(),
-        outbox: Outbox::new(&args.mail, &args.web, &desk.folders).map_err(Usage)?,
+        outbox: Outbox::new(&args.mail, &args.web, desk.folders).map_err(Usage)?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -11,9 +11,19 @@ use crate::token::{self, Claims, Keys, Purpose};
 use askama::Template;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use unicode_width::UnicodeWidthStr;
 
 /// Items that a mail shows in full; the rest is counted by queue.
 pub const IN_FULL: usize = 30;
+
+/// Bytes that a mail may have: above about 100 KiB mail programs cut it off.
+const LARGEST: usize = 96 * 1024;
+
+/// How wide its text is.
+pub const COLUMNS: usize = 78;
+
+/// A longer address of a story or a picture is not worth its bytes in every mail.
+const LONGEST_ADDRESS: usize = 300;
 
 /// Where the links of mails lead.
 #[derive(Clone, Debug)]
@@ -33,6 +43,8 @@ pub struct Letter {
     pub name: String,
     /// What it is about, in a sentence.
     pub lead: String,
+    /// What a list of mails shows behind the subject.
+    pub preview: String,
     /// What is told item by item.
     pub sections: Vec<Section>,
     /// What she knows and what waits on, as a sentence.
@@ -80,12 +92,16 @@ pub struct Entry {
     pub tag: String,
     /// Its title.
     pub title: String,
-    /// Where the story can be read.
+    /// Where the story can be read; only in a mail without links to the desk, whose page says it.
     pub url: Option<String>,
     /// Publisher, age, topics.
     pub about: Vec<String>,
-    /// Queue, due time and what is special.
-    pub place: Vec<String>,
+    /// Its queue.
+    pub queue: String,
+    /// When it is or was due, in words.
+    pub due: Option<String>,
+    /// Whether the story changed after it was approved.
+    pub changed_after_approval: bool,
     /// Whether it should have been decided by now.
     pub overdue: bool,
     /// What it begins with.
@@ -102,7 +118,7 @@ pub struct Entry {
     pub more_related: usize,
     /// What changed since she was told.
     pub changes: Vec<String>,
-    /// A picture, if she asked for pictures.
+    /// A picture's address, if she asked for pictures.
     pub picture: Option<String>,
     /// Where it is decided.
     pub links: Option<Decide>,
@@ -117,7 +133,7 @@ pub struct Decide {
     pub open: String,
 }
 
-/// The mail as text, at most 78 columns wide but for links.
+/// The mail as text, but for its long lines.
 #[derive(Template)]
 #[template(
     path = "letter.txt",
@@ -142,20 +158,50 @@ impl Section {
         format!("{} ({})", self.title, self.count)
     }
 
+    /// What marks its items in HTML, besides words.
+    fn colour(&self) -> &'static str {
+        match self.tone {
+            Tone::Late => "#b3261e",
+            Tone::New => "#1d6fc4",
+            Tone::Known => "#9a988f",
+        }
+    }
+
     /// What stands below the heading in text.
     #[must_use]
     pub fn underline(&self) -> String {
-        "=".repeat(self.heading().chars().count())
+        "=".repeat(self.heading().width())
+    }
+}
+
+impl Entry {
+    /// Number, queue, due time and what is special, as the text says it.
+    fn place(&self) -> String {
+        let mut place = vec![self.tag.as_str(), &self.queue];
+        place.extend(self.due.as_deref());
+        if self.changed_after_approval {
+            place.push("changed after approval");
+        }
+        place.join(" | ")
+    }
+
+    /// Whether the mail has no link that decides it.
+    fn by_command(&self) -> bool {
+        self.links
+            .as_ref()
+            .is_none_or(|links| links.verbs.is_none())
     }
 }
 
 impl Letter {
-    /// The mail as text.
+    /// The mail as text, at most [`COLUMNS`] wide but for links.
     ///
     /// # Errors
     /// When it cannot be put together.
     pub fn text(&self) -> Result<String, askama::Error> {
-        Text { letter: self }.render()
+        let text = Text { letter: self }.render()?;
+        let lines = text.lines().map(wrapped);
+        Ok(lines.map(|line| line + "\n").collect())
     }
 
     /// The mail as HTML.
@@ -163,8 +209,103 @@ impl Letter {
     /// # Errors
     /// When it cannot be put together.
     pub fn html(&self) -> Result<String, askama::Error> {
-        Html { letter: self }.render()
+        let html = Html { letter: self }.render()?;
+        // What only sets the template apart costs bytes in every mail.
+        let lines = html.lines().map(str::trim_start);
+        let lines = lines.filter(|line| !line.is_empty());
+        Ok(lines.map(|line| line.to_owned() + "\n").collect())
     }
+
+    /// Shows fewer items in full, from the last, until the mail is not too large.
+    #[must_use]
+    pub(super) fn fitted(mut self) -> Self {
+        while let (Ok(text), Ok(html)) = (self.text(), self.html()) {
+            if encoded(&text) + encoded(&html) <= LARGEST {
+                break;
+            }
+            let mut last = self.sections.iter_mut().rev();
+            let Some(entry) = last.find_map(|section| section.entries.pop()) else {
+                break;
+            };
+            let known = self
+                .more
+                .iter_mut()
+                .find(|(queue, _)| *queue == entry.queue);
+            match known {
+                Some((_, count)) => *count += 1,
+                None => self.more.push((entry.queue, 1)),
+            }
+        }
+        self
+    }
+
+    /// The number of the first item, for an example of a command.
+    fn example(&self) -> Option<&str> {
+        let entries = self.sections.iter().flat_map(|section| &section.entries);
+        entries.map(|entry| entry.tag.as_str()).next()
+    }
+
+    /// Whether it says in sentences what it does not list.
+    fn has_sums(&self) -> bool {
+        !self.more.is_empty() || self.still.is_some() || self.decided.is_some()
+    }
+
+    /// What is not shown in full: `12 in urgent, 3 in general`.
+    fn more(&self) -> String {
+        let counts = self.more.iter();
+        let counts = counts.map(|(queue, count)| format!("{count} in {queue}"));
+        counts.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// How many bytes a text has in a mail, as quoted-printable.
+fn encoded(text: &str) -> usize {
+    let bytes = text.bytes().map(|byte| match byte {
+        b'\n' => 2,
+        b'=' | 0x7f.. => 3,
+        _ => 1,
+    });
+    let bytes: usize = bytes.sum();
+    bytes + bytes / 25
+}
+
+/// A line folded at its spaces, as far in as it began. One with a link stays whole.
+fn wrapped(line: &str) -> String {
+    let line = line.trim_end();
+    // A link stands alone or behind one word.
+    let is_link = line.contains("://") && line.split_whitespace().count() <= 2;
+    if line.width() <= COLUMNS || is_link {
+        return line.to_owned();
+    }
+    let indent = line.len() - line.trim_start().len();
+    let indent = " ".repeat(indent);
+    let (mut folded, mut column) = (String::new(), 0);
+    for (n, word) in (0..).zip(line.split(' ')) {
+        let width = word.width();
+        if column > indent.len() && !word.is_empty() && column + 1 + width > COLUMNS {
+            folded.push('\n');
+            folded.push_str(&indent);
+            column = indent.len();
+        } else if n > 0 {
+            folded.push(' ');
+            column += 1;
+        }
+        let mut word = word;
+        // A word without end would be one line without end.
+        while column + word.width() > COLUMNS {
+            let fits = word
+                .char_indices()
+                .find(|(at, c)| column + word[..at + c.len_utf8()].width() > COLUMNS && *at > 0);
+            let Some((at, _)) = fits else { break };
+            folded.push_str(&word[..at]);
+            folded.push('\n');
+            folded.push_str(&indent);
+            (word, column) = (&word[at..], indent.len());
+        }
+        folded.push_str(word);
+        column += word.width();
+    }
+    folded
 }
 
 /// Makes the entries of one reviewer's mail.
@@ -190,22 +331,21 @@ impl Writer<'_> {
         if !story.topics.is_empty() {
             about.push(line(&story.topics.join(", "), 60));
         }
-        let mut place = vec![item.queue.clone()];
-        place.extend(item.due_at.map(|due| {
-            let word = if item.overdue { "was due" } else { "due" };
+        let due = item.due_at.map(|due| {
+            let word = if item.overdue { "overdue since" } else { "due" };
             format!("{word} {}", clock(due, &self.reviewer.timezone))
-        }));
-        if item.changed_after_approval {
-            place.push("changed after approval".into());
-        }
+        });
+        let short = |address: &String| address.len() <= LONGEST_ADDRESS;
         Entry {
             tag: format!("{}@{}", item.id, item.version),
-            title: line(&item.title, 120),
-            url: story.url,
+            title: line(&unescaped(&item.title), 120),
+            url: story.url.filter(|url| self.links.is_none() && short(url)),
             about,
-            place,
+            queue: line(&item.queue, 40),
+            due,
+            changed_after_approval: item.changed_after_approval,
             overdue: item.overdue,
-            excerpt: story.excerpt.map(|text| line(&text, 200)),
+            excerpt: story.excerpt.map(|text| line(&unescaped(&text), 160)),
             score: item.score,
             reasons: story
                 .reasons
@@ -215,12 +355,12 @@ impl Writer<'_> {
             near: story.near.map(|near| {
                 let needs = near.needs.iter().map(ToString::to_string);
                 let needs = needs.collect::<Vec<_>>().join(", ");
-                line(&format!("{needs}: {}", near.queue), 74)
+                line(&format!("{}: {needs}", near.queue), 60)
             }),
             more_related: story.related.len().saturating_sub(2),
             related: story.related.iter().take(2).map(|t| line(t, 72)).collect(),
             changes: changes.iter().map(|change| line(change, 120)).collect(),
-            picture: story.picture.filter(|_| self.pictures),
+            picture: story.picture.filter(|url| self.pictures && short(url)),
             links: self.links.map(|links| self.decide(links, item)),
         }
     }
@@ -265,6 +405,39 @@ impl Writer<'_> {
     }
 }
 
+/// Feeds leave the escapes of HTML in their texts; people read what they stand for.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let escape = rest.find(';').filter(|end| *end < 10);
+        let escape = escape.and_then(|end| Some((character(&rest[1..end])?, end + 1)));
+        let (c, length) = escape.unwrap_or(('&', 1));
+        plain.push(c);
+        rest = &rest[length..];
+    }
+    plain + rest
+}
+
+fn character(name: &str) -> Option<char> {
+    match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        "nbsp" => Some(' '),
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let hex = number.strip_prefix(['x', 'X']);
+            let number = hex.map_or_else(|| number.parse(), |hex| u32::from_str_radix(hex, 16));
+            char::from_u32(number.ok()?)
+        }
+    }
+}
+
 /// A time on a reviewer's clock: `Mon 2 Mar 09:00`.
 pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
     let here = at.to_zoned(zone.clone());
@@ -274,4 +447,76 @@ pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
 /// `1 story`, `2 stories`.
 pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_folded_as_far_in_as_it_began_and_a_link_stays_whole() {
+        let words = "word ".repeat(20);
+        let long = "x".repeat(100);
+        for (line, expected) in [
+            ("short  ".to_owned(), "short".to_owned()),
+            (
+                format!("  {words}"),
+                format!("  {}\n  {}", ["word"; 15].join(" "), ["word"; 5].join(" ")),
+            ),
+            (
+                format!("  {long}"),
+                format!("  {}\n  {}", "x".repeat(76), "x".repeat(24)),
+            ),
+            (
+                format!("  decide: https://{long}"),
+                format!("  decide: https://{long}"),
+            ),
+            ("漢".repeat(40), format!("{}\n漢", "漢".repeat(39))),
+        ] {
+            assert_eq!(wrapped(&line), expected);
+        }
+    }
+
+    #[test]
+    fn the_escapes_of_html_are_read() {
+        for (text, plain) in [
+            ("a &amp; b", "a & b"),
+            ("&#8220;x&#x201D;", "“x”"),
+            ("&amp;lt;", "&lt;"),
+            (
+                "AT&T; &unknown; &#xD800; &#; & ;",
+                "AT&T; &unknown; &#xD800; &#; & ;",
+            ),
+            ("&ü;&", "&ü;&"),
+        ] {
+            assert_eq!(unescaped(text), plain);
+        }
+    }
+
+    #[test]
+    fn a_mail_that_is_too_large_lists_less_and_counts_the_rest() {
+        let entry = |n: usize| Entry {
+            tag: format!("{n}@1"),
+            title: "ü".repeat(2_000),
+            queue: if n < 20 { "urgent" } else { "general" }.into(),
+            ..Entry::default()
+        };
+        let section = Section {
+            title: "New for you",
+            tone: Tone::New,
+            count: 33,
+            entries: (0..30).map(entry).collect(),
+        };
+        let letter = Letter {
+            sections: vec![section],
+            more: vec![("general".into(), 3)],
+            ..Letter::default()
+        };
+        let fitted = letter.fitted();
+        let size = encoded(&fitted.text().unwrap()) + encoded(&fitted.html().unwrap());
+        assert!(size <= LARGEST, "{size}");
+        let more: usize = fitted.more.iter().map(|(_, count)| count).sum();
+        let listed = fitted.sections[0].entries.len();
+        assert_eq!((listed > 0, listed + more), (true, 33));
+    }
 }

@@ -31,19 +31,15 @@ pub(super) fn of(
         .date(now.into())
         .message_id(Some(id.to_owned()))
         .header(AutoSubmitted("auto-generated".into()))
+        .header(Precedence("bulk".into()))
         .header(ListId(format!(
             "copydesk <copydesk.{}>",
             from.email.domain()
         )));
-    if owed.kind == "alert" {
-        // The mails about an item are one thread.
-        let threads = owed.told.iter().take(10);
-        let threads = threads.map(|told| format!("<item-{}@{}>", told.item, from.email.domain()));
-        let threads: Vec<String> = threads.collect();
-        message = message.references(threads.join(" "));
-        if let [one] = threads.as_slice() {
-            message = message.in_reply_to(one.clone());
-        }
+    // The mails about one item are one thread; each other mail begins its own.
+    if let ("alert", [told]) = (owed.kind, owed.told.as_slice()) {
+        let thread = format!("<item-{}@{}>", told.item, from.email.domain());
+        message = message.in_reply_to(thread.clone()).references(thread);
     }
     if let Some(unsubscribe) = &letter.unsubscribe {
         message = message
@@ -103,6 +99,11 @@ header!(
     /// No holiday notice answers it (RFC 3834).
     AutoSubmitted,
     "Auto-Submitted"
+);
+header!(
+    /// The same for programs that know no better.
+    Precedence,
+    "Precedence"
 );
 header!(
     /// What mail programs sort it by (RFC 2919).

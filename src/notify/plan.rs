@@ -5,7 +5,7 @@ use crate::notify::letter::{Entry, IN_FULL, Letter, Links, Section, Tone, Writer
 use crate::notify::waiting::{self, Waiting};
 use crate::record::shown;
 use crate::rules::{Reviewer, Role, RuleSet};
-use crate::schedule::rough;
+use crate::schedule::{cron, rough};
 use crate::store::mails::{Telling, Told};
 use crate::store::{StoreError, Tx};
 use jiff::Timestamp;
@@ -40,12 +40,51 @@ pub struct Owed {
 }
 
 impl Plan<'_> {
-    /// The mail that goes out first. A digest tells what an alert would.
+    /// The mails that go out, in order. A digest tells what an alert would.
+    pub fn mails(&self) -> impl Iterator<Item = &Owed> {
+        let first = self.digest.as_ref().or(self.alert.as_ref());
+        let then = self.escalation.as_ref();
+        first.into_iter().chain(then)
+    }
+
+    /// The mail that goes out first.
     #[must_use]
     pub fn owed(&self) -> Option<&Owed> {
-        let all = [&self.digest, &self.alert, &self.escalation];
-        all.into_iter().find_map(|owed| owed.as_ref().ok())
+        self.mails().next()
     }
+}
+
+/// Whether anything may be owed now, asked without looking at all that waits: a time has come, what
+/// cannot wait is untold, or something is overdue for long.
+pub(super) fn may_be_owed(
+    tx: &Tx<'_>,
+    rules: &RuleSet,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let (first, second) = rules.desk.escalate;
+    for reviewer in &rules.reviewers {
+        let (email, zone) = (&reviewer.email, &reviewer.timezone);
+        if let Some(schedule) = &reviewer.digest
+            && cron::due(schedule, zone, tx.kept_to(email)?, now).is_some()
+        {
+            return Ok(true);
+        }
+        for queue in &reviewer.alert {
+            if tx.has_untold(queue, email)? {
+                return Ok(true);
+            }
+        }
+        let limits = [(1, first), (2, second)];
+        for (level, after) in limits.iter().filter(|_| reviewer.role == Role::Editor) {
+            let Ok(before) = now.checked_sub(*after) else {
+                continue;
+            };
+            if tx.has_unescalated(email, *level, before)? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// What is owed to each reviewer.
@@ -94,21 +133,36 @@ pub(super) fn plans<'r>(
             room: IN_FULL,
             more: BTreeMap::new(),
         };
+        let all: Vec<&Waiting> = waiting.iter().collect();
+        let of_all = Moment {
+            waiting: &all,
+            ..moment
+        };
+        let mut late = of_all.escalation(rules.desk.escalate, &tx.escalated(email)?);
         let answer = moment.digest();
         let digest = match answer.digest {
-            Ok(due) => Ok(sheet.digest(&due, &hers, last)?),
+            Ok(due) => {
+                let levels = late
+                    .as_deref()
+                    .unwrap_or_default()
+                    .iter()
+                    .copied()
+                    .collect();
+                // What her digest says is overdue is not said again in a mail of its own.
+                late = late.and_then(|mut late| {
+                    late.retain(|(id, _)| hers.iter().all(|item| item.id != *id));
+                    let is_empty = late.is_empty();
+                    (!is_empty).then_some(late).ok_or(Silence::NothingNew)
+                });
+                Ok(sheet.digest(&due, &hers, last, &levels)?)
+            }
             Err(silence) => Err(silence),
         };
         let alert = match moment.alert() {
             Ok(items) => Ok(sheet.alert(&items, &hers)?),
             Err(silence) => Err(silence),
         };
-        let all: Vec<&Waiting> = waiting.iter().collect();
-        let moment = Moment {
-            waiting: &all,
-            ..moment
-        };
-        let escalation = match moment.escalation(rules.desk.escalate, &tx.escalated(email)?) {
+        let escalation = match late {
             Ok(late) => Ok(sheet.escalation(&late, &all)?),
             Err(silence) => Err(silence),
         };
@@ -162,7 +216,9 @@ impl Sheet<'_> {
         due: &Due,
         hers: &[&Waiting],
         last: Option<Timestamp>,
+        levels: &HashMap<i64, i64>,
     ) -> Result<Owed, StoreError> {
+        self.room = IN_FULL;
         let mut sections = Vec::new();
         for (title, tone, ids) in [
             ("Overdue", Tone::Late, &due.overdue),
@@ -191,12 +247,33 @@ impl Sheet<'_> {
         let said = counts.iter().filter(|(n, _)| *n > 0);
         let said: Vec<String> = said.map(|(n, word)| format!("{n} {word}")).collect();
         let stories = counted(hers.len(), "story waits", "stories wait");
-        let lead = format!("{stories} for a decision in your queues ({}).", due.reason);
+        let lead = match due.reason {
+            Reason::First => format!("{stories} for a decision. This is your first digest."),
+            Reason::News { .. } => {
+                format!(
+                    "{stories} for a decision. Since your last digest: {}.",
+                    due.reason
+                )
+            }
+            Reason::Reminder => {
+                format!(
+                    "{stories} for a decision. Nothing is new, so this is the whole list again."
+                )
+            }
+        };
+        let listed: Vec<&Waiting> = hers
+            .iter()
+            .copied()
+            .filter(|item| is_reminder || !due.still.contains(&item.id))
+            .collect();
         let decided = match last {
             Some(last) => self.decided_since(last)?,
             None => None,
         };
-        let mut letter = self.letter(format!("{}: {}", said.join(", "), desk(hers)), lead);
+        let mut letter = self.letter(format!("{}: {}", said.join(", "), desk(&listed)), lead);
+        let titles = sections.iter().flat_map(|section| &section.entries);
+        let titles: Vec<&str> = titles.map(|entry| entry.title.as_str()).take(3).collect();
+        letter.preview = shown::line(&titles.join("; "), 120);
         letter.sections = sections;
         letter.still = still;
         letter.decided = decided;
@@ -207,8 +284,8 @@ impl Sheet<'_> {
         Ok(Owed {
             kind: "digest",
             reason: due.reason.to_string(),
-            letter,
-            told: hers.iter().map(|item| telling(item, 0)).collect(),
+            letter: letter.fitted(),
+            told: hers.iter().map(|item| telling(item, levels)).collect(),
         })
     }
 
@@ -218,21 +295,28 @@ impl Sheet<'_> {
             .copied()
             .filter(|w| ids.contains(&w.id))
             .collect();
+        self.room = IN_FULL;
         let section = self.section("Cannot wait", Tone::Late, ids, hers)?;
         let subject = match items.as_slice() {
-            [one] => format!("{}: {}", one.queue, shown::line(&one.title, 80)),
-            _ => format!("{} new: {}", items.len(), desk(&items)),
+            [one] => format!("{}: {}", desk(&items), shown::line(&one.title, 80)),
+            _ => format!("{} that cannot wait: {}", items.len(), desk(&items)),
         };
-        let stories = counted(items.len(), "story", "stories");
-        let lead = format!("{stories} that cannot wait for your digest.");
+        let stories = match items.len() {
+            1 => "This story".to_owned(),
+            count => format!("These {count} stories"),
+        };
+        let lead = format!("{stories} cannot wait for your next digest.");
         let mut letter = self.letter(subject, lead);
         letter.sections.extend(section);
         letter.more = std::mem::take(&mut self.more).into_iter().collect();
         Ok(Owed {
             kind: "alert",
             reason: format!("{} in a queue that cannot wait", items.len()),
-            letter,
-            told: items.iter().map(|item| telling(item, 0)).collect(),
+            letter: letter.fitted(),
+            told: items
+                .iter()
+                .map(|item| telling(item, &HashMap::new()))
+                .collect(),
         })
     }
 
@@ -243,34 +327,41 @@ impl Sheet<'_> {
             .copied()
             .filter(|w| ids.contains(&w.id))
             .collect();
+        self.room = IN_FULL;
         let section = self.section("Overdue", Tone::Late, &ids, all)?;
         let after = self.rules.desk.escalate;
-        let is_second = late.iter().any(|(_, level)| *level == 2);
+        let is_second = late.iter().all(|(_, level)| *level == 2);
         let long = rough(if is_second { after.1 } else { after.0 });
         let stories = counted(items.len(), "story has", "stories have");
-        let lead = format!(
-            "{stories} been overdue for {long} or longer, and nobody has decided. You are told as an editor."
-        );
-        let subject = format!("{} overdue for {long}: {}", items.len(), desk(&items));
+        let told = if is_second {
+            "You are told as an editor, for the second and last time."
+        } else {
+            "You are told as an editor."
+        };
+        let lead =
+            format!("{stories} been overdue for {long} or longer, and nobody has decided. {told}");
+        let subject = match items.as_slice() {
+            [one] => format!("overdue for {long}: {}", shown::line(&one.title, 80)),
+            _ => format!("{} overdue for {long}: {}", items.len(), desk(&items)),
+        };
         let mut letter = self.letter(subject, lead);
         letter.sections.extend(section);
         letter.more = std::mem::take(&mut self.more).into_iter().collect();
         letter.desk = self.troubles.to_vec();
-        let level: HashMap<i64, i64> = late.iter().copied().collect();
+        let levels: HashMap<i64, i64> = late.iter().copied().collect();
         Ok(Owed {
             kind: "alert",
             reason: format!("{} overdue for {long}", items.len()),
-            letter,
-            told: items
-                .iter()
-                .map(|item| telling(item, level.get(&item.id).copied().unwrap_or_default()))
-                .collect(),
+            letter: letter.fitted(),
+            told: items.iter().map(|item| telling(item, &levels)).collect(),
         })
     }
 
     fn letter(&self, subject: String, lead: String) -> Letter {
         let (settings, unsubscribe) = self.writer.settings();
+        // A list of mails shows the subject already: what follows it says more.
         Letter {
+            preview: lead.clone(),
             subject,
             name: shown::line(&self.writer.reviewer.name, 60),
             lead,
@@ -327,12 +418,12 @@ impl Sheet<'_> {
     }
 }
 
-fn telling(item: &Waiting, escalation: i64) -> Telling {
+fn telling(item: &Waiting, levels: &HashMap<i64, i64>) -> Telling {
     Telling {
         item: item.id,
         version: item.version,
         overdue: item.overdue,
-        escalation,
+        escalation: levels.get(&item.id).copied().unwrap_or_default(),
     }
 }
 
@@ -344,9 +435,11 @@ fn desk(items: &[&Waiting]) -> String {
             queues.push(&item.queue);
         }
     }
+    let named = |queue: &&str| shown::line(queue, 40);
     match queues.as_slice() {
-        [one] => (*one).to_owned(),
-        [one, other] => format!("{one}, {other}"),
-        _ => "copy desk".to_owned(),
+        [] => String::new(),
+        [one] => named(one),
+        [one, other] => format!("{}, {}", named(one), named(other)),
+        [one, rest @ ..] => format!("{} and {} more queues", named(one), rest.len()),
     }
 }

@@ -133,10 +133,7 @@ pub fn story(
             again.near.into_iter().find(is_near)
         }
     };
-    let web = |keys: &[&str]| {
-        let found = keys.iter().find_map(|key| web(fields.get(key)?));
-        found.map(str::to_owned)
-    };
+    let web = |keys: &[&str]| keys.iter().find_map(|key| web(fields.get(key)?));
     Ok(Story {
         url: web(&["originalUrl", "webUrl"]),
         provider: provider(&fields),
@@ -157,11 +154,10 @@ fn is_near(near: &Near) -> bool {
     near.needs.iter().all(|need| need.by.abs() <= NEAR)
 }
 
-/// An address of the web; anything else is no link in a mail.
-fn web(value: &Value) -> Option<&str> {
-    let text = value.as_text()?.trim();
-    let parsed = url::Url::parse(text).ok()?;
-    (matches!(parsed.scheme(), "http" | "https") && text.len() <= 2_000).then_some(text)
+/// An address of the web, written as browsers do; anything else is no link in a mail.
+fn web(value: &Value) -> Option<String> {
+    let url = url::Url::parse(value.as_text()?.trim()).ok()?;
+    matches!(url.scheme(), "http" | "https").then(|| url.into())
 }
 
 fn provider(fields: &Map) -> Option<String> {
@@ -193,7 +189,7 @@ fn related(fields: &Map) -> Vec<String> {
         .filter_map(|story| {
             let title = story.get("title")?.as_text()?;
             Some(match provider(story) {
-                Some(provider) => format!("{title} ({provider})"),
+                Some(provider) => format!("{title}, {provider}"),
                 None => title.to_owned(),
             })
         })
@@ -203,8 +199,7 @@ fn related(fields: &Map) -> Vec<String> {
 fn picture(fields: &Map) -> Option<String> {
     let of_list = list(fields, "images").iter().filter_map(Value::as_map);
     let of_list = of_list.filter_map(|image| web(image.get("url")?)).next();
-    let found = of_list.or_else(|| web(fields.get("featuredImage")?));
-    found.map(str::to_owned)
+    of_list.or_else(|| web(fields.get("featuredImage")?))
 }
 
 /// The two hits that weigh most.

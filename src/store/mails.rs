@@ -334,6 +334,41 @@ impl Tx<'_> {
         Ok(rows.into_iter().collect())
     }
 
+    /// Whether a queue has items that no sent mail told a reviewer of as they are now, besides those
+    /// that stood in their source when it was first looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn has_untold(&self, queue: &str, recipient: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM items i JOIN records r ON r.id = i.record JOIN sources s ON s.name = r.source
+                   WHERE i.queue = ?1 AND i.status = 'pending'
+                   AND (i.arrived_at > s.first_pass_at OR i.changed_after_approval = 1)
+                   AND NOT EXISTS (SELECT 1 FROM mail_log l JOIN mails m ON m.id = l.mail
+                                   WHERE l.item = i.id AND l.version >= i.version
+                                   AND m.recipient = ?2 AND m.status = 'sent'))";
+        let found = self.one(sql, (queue, recipient), |row| row.get(0))?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Whether items were due before a moment and no sent mail told an editor so at this level.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn has_unescalated(
+        &self,
+        recipient: &str,
+        level: i64,
+        before: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM items i WHERE i.status = 'pending' AND i.due_at <= ?3
+                   AND NOT EXISTS (SELECT 1 FROM mail_log l JOIN mails m ON m.id = l.mail
+                                   WHERE l.item = i.id AND l.version = i.version AND l.escalation >= ?2
+                                   AND m.recipient = ?1 AND m.status = 'sent'))";
+        let values = (recipient, level, Micros(before));
+        let found = self.one(sql, values, |row| row.get(0))?;
+        Ok(found.unwrap_or_default())
+    }
+
     /// How many items were decided since a moment by others than `reviewer`, by queue.
     ///
     /// # Errors

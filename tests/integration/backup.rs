@@ -75,9 +75,10 @@ fn a_copy_is_checked_and_told_of() {
         &desk,
         &["mails"],
         &expect![[r#"
-        2026-03-02T09:00:00Z  ana@example.org  held  digest, first digest: 2 items
-            copydesk: 2 new; held, since a backup of 2026-03-02T09:00:00Z was restored at 2026-03-02T10:00:00Z: it may have been sent meanwhile; the next digest tells what waits
-    "#]],
+            2026-03-02T09:00:00Z  ana@example.org  digest held: first digest, 2 items
+                2 new: general
+                held, since a backup of 2026-03-02T09:00:00Z was restored at 2026-03-02T10:00:00Z: it may have been sent meanwhile; the next digest tells what waits
+        "#]],
     );
     screen(
         &desk,

@@ -76,6 +76,7 @@ pub(crate) const REVIEWERS: &str = r#"reviewers:
 pub(crate) struct Desk {
     dir: TempDir,
     now: Cell<Timestamp>,
+    public_url: Cell<Option<&'static str>>,
 }
 
 impl Desk {
@@ -96,6 +97,7 @@ impl Desk {
         Self {
             dir,
             now: Cell::new(START.parse().unwrap()),
+            public_url: Cell::new(None),
         }
     }
 
@@ -128,6 +130,24 @@ impl Desk {
         let yaml = fs::read_to_string(&file).unwrap();
         assert!(yaml.contains(from), "sources.yaml has no {from:?}");
         fs::write(file, yaml.replace(from, to)).unwrap();
+    }
+
+    /// From here on its mails carry links, always signed by the same key.
+    pub(crate) fn with_links(&self) -> &Self {
+        let (folder, key) = (self.path("state"), "7".repeat(64));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(
+            folder.join("keys"),
+            format!("0000002a 2026-03-01T00:00:00Z {key}\n"),
+        )
+        .unwrap();
+        self.public_url.set(Some("https://desk.example.org"));
+        self
+    }
+
+    /// The address that links lead to.
+    pub(crate) fn public_url(&self) -> Option<String> {
+        self.public_url.get().map(str::to_owned)
     }
 
     /// From here on it is this time.
@@ -199,12 +219,16 @@ impl Desk {
                 command.env_remove(name);
             }
         }
+        if let Some(url) = self.public_url.get() {
+            command.env("COPYDESK_PUBLIC_URL", url);
+        }
         let (verb, rest) = args.split_first().expect("a verb");
         command
             .current_dir(self.dir.path())
             .env("NO_COLOR", "1")
             .env("USER", "tester")
             .env("COPYDESK_NOW", self.now().to_string())
+            .env("COPYDESK_LISTEN", "off")
             .arg(verb)
             .arg("--rules")
             .arg(self.path("rules"))
@@ -684,10 +708,15 @@ pub(crate) struct Mail {
     pub(crate) headers: Vec<String>,
     /// The plain text part, its line ends read as LF.
     pub(crate) text: String,
+    /// The HTML part, likewise.
+    pub(crate) html: String,
+    /// Every header as it is written, unfolded.
+    pub(crate) written: BTreeMap<String, String>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Mail {
-    fn parse(bytes: &[u8]) -> Self {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         let mail = MessageParser::default().parse(bytes).expect("a mail");
         let to = mail.to().expect("To");
         assert_eq!(to.iter().count(), 1, "one reader a mail");
@@ -705,6 +734,17 @@ impl Mail {
                 .body_text(0)
                 .expect("a plain text part")
                 .replace("\r\n", "\n"),
+            html: mail.body_html(0).unwrap_or_default().replace("\r\n", "\n"),
+            written: mail
+                .headers_raw()
+                .map(|(name, text)| {
+                    (
+                        name.to_lowercase(),
+                        text.replace("\r\n", "").trim().to_owned(),
+                    )
+                })
+                .collect(),
+            bytes: bytes.to_vec(),
         }
     }
 

@@ -267,58 +267,71 @@ fn the_digest_is_a_work_list() {
         &desk,
         &["notify", "--dry-run"],
         &expect![[r#"
-        ana@example.org  digest, first digest: 3 items
-            copydesk: 3 new
-    "#]],
+            ana@example.org
+              now   digest, first digest: 3 items
+                    3 new: urgent and 2 more queues
+              next  digest Tue 3 Mar 09:00 UTC, if there is something to say
+        "#]],
     );
     desk.later("3h");
     let mails = desk.notify();
-    expect!["copydesk: 1 overdue, 2 new"].assert_eq(&mails[0].subject);
+    expect!["1 overdue, 2 new: urgent and 2 more queues"].assert_eq(&mails[0].subject);
     expect![[r#"
         Hello Ana Example,
-        3 stories wait for a decision in your queues (first digest).
+
+        3 stories wait for a decision. This is your first digest.
+
 
         Overdue (1)
         ===========
 
-        3@1  City stops police use of face recognition
-            Example Daily (daily.example.org) | 15h old | AWS AI
-            queue urgent | was due Mon 2 Mar 11:00
-            score 120 = quality 60 + heat 30 + topic 30
-            +60  quality 60 × 1
-            +30  heat 60 × 0.5
-            copydesk approve 3@1
+        City stops police use of face recognition
+          3@1 | urgent | overdue since Mon 2 Mar 11:00
+          Example Daily (daily.example.org) | 15h old | AWS AI
+          What there is to know about stop.
+          score 120 = quality 60 + heat 30 + topic 30
+             +60  quality 60 × 1
+             +30  heat 60 × 0.5
+          https://daily.example.org/stop?utm_source=feed
+          copydesk approve 3@1
+
 
         New for you (2)
         ===============
 
-        2@1  A lab opens its models
-            Example Daily (daily.example.org) | 10d old | AI
-            queue ai-desk | due Tue 3 Mar 09:00
-            score 40 = quality 30 + heat 5 + topic 5
-            +30  quality 30 × 1
-            +5  heat 10 × 0.5
-            copydesk approve 2@1
+        A lab opens its models
+          2@1 | ai-desk | due Tue 3 Mar 09:00
+          Example Daily (daily.example.org) | 10d old | AI
+          What there is to know about lab.
+          score 40 = quality 30 + heat 5 + topic 5
+             +30  quality 30 × 1
+              +5  heat 10 × 0.5
+          https://weekly.example.net/lab
+          copydesk approve 2@1
 
-        1@1  The old bridge ␛[31mreopens
-            Example Daily (daily.example.org) | 4h old | Traffic
-            queue general | due Thu 5 Mar 09:00
-            score 15 = quality 12 + heat 3 + topic 0
-            +12  quality 12 × 1
-            +3  heat 5 × 0.5
-            copydesk approve 1@1
+        The old bridge ␛[31mreopens
+          1@1 | general | due Thu 5 Mar 09:00
+          Example Daily (daily.example.org) | 4h old | Traffic
+          What there is to know about bridge.
+          score 15 = quality 12 + heat 3 + topic 0
+             +12  quality 12 × 1
+              +3  heat 5 × 0.5
+          https://daily.example.org/bridge
+          copydesk approve 1@1
 
-        1 file cannot be read (broken): `copydesk status` says which and why.
-
-        Decide with `copydesk approve`, `reject` or `hold` and the item's number; `copydesk show` has more.
-    "#]].assert_eq(&mails[0].text);
+        ------------------------------------------------------------------------------
+        In a terminal: `copydesk approve 3@1`, `reject` or `hold`; `show` says more.
+        What is mailed to you and when stands in rules/reviewers.yaml.
+    "#]]
+    .assert_eq(&mails[0].text);
     screen(
         &desk,
         &["mails"],
         &expect![[r#"
-        2026-03-02T12:00:00Z  ana@example.org  sent  digest, first digest: 3 items
-            copydesk: 1 overdue, 2 new; written to DESK/state/mail/000001-ana@example.org.eml
-    "#]],
+            2026-03-02T12:00:00Z  ana@example.org  digest sent: first digest, 3 items
+                1 overdue, 2 new: urgent and 2 more queues
+                written to DESK/state/mail/000001-ana@example.org.eml
+        "#]],
     );
     screen(
         &desk,
@@ -336,36 +349,44 @@ fn the_digest_is_a_work_list() {
     let mails = desk.notify();
     expect![[r#"
         Hello Ana Example,
-        4 stories wait for a decision in your queues (1 new).
+
+        4 stories wait for a decision. Since your last digest: 1 new.
+
 
         Overdue (1)
         ===========
 
-        3@1  City stops police use of face recognition
-            Example Daily (daily.example.org) | 15h old | AWS AI
-            queue urgent | was due Mon 2 Mar 11:00
-            score 120 = quality 60 + heat 30 + topic 30
-            +60  quality 60 × 1
-            +30  heat 60 × 0.5
-            copydesk approve 3@1
+        City stops police use of face recognition
+          3@1 | urgent | overdue since Mon 2 Mar 11:00
+          Example Daily (daily.example.org) | 15h old | AWS AI
+          What there is to know about stop.
+          score 120 = quality 60 + heat 30 + topic 30
+             +60  quality 60 × 1
+             +30  heat 60 × 0.5
+          https://daily.example.org/stop?utm_source=feed
+          copydesk approve 3@1
+
 
         New for you (1)
         ===============
 
-        4@1  A late story
-            Example Daily (daily.example.org) | 24h old
-            queue general | due Thu 5 Mar 12:10
-            score 45 = quality 40 + heat 5 + topic 0
-            +40  quality 40 × 1
-            +5  heat 10 × 0.5
-            copydesk approve 4@1
+        A late story
+          4@1 | general | due Thu 5 Mar 12:10
+          Example Daily (daily.example.org) | 24h old
+          What there is to know about late.
+          score 45 = quality 40 + heat 5 + topic 0
+             +40  quality 40 × 1
+              +5  heat 10 × 0.5
+          https://www.example.org/_news/late.md
+          copydesk approve 4@1
 
         Still waiting: 2, the oldest for 3h.
 
-        1 file cannot be read (broken): `copydesk status` says which and why.
-
-        Decide with `copydesk approve`, `reject` or `hold` and the item's number; `copydesk show` has more.
-    "#]].assert_eq(&mails[0].text);
+        ------------------------------------------------------------------------------
+        In a terminal: `copydesk approve 3@1`, `reject` or `hold`; `show` says more.
+        What is mailed to you and when stands in rules/reviewers.yaml.
+    "#]]
+    .assert_eq(&mails[0].text);
 }
 
 #[test]

@@ -322,12 +322,26 @@ fn what_was_told_is_remembered_when_the_mail_is_deleted() {
 }
 
 #[test]
-fn a_digest_counts_what_cannot_be_read() {
+fn an_editors_digest_counts_what_cannot_be_read() {
     let desk = Desk::new();
     desk.story("a.md").write();
     desk.write("b.md", "---\ntitle: [\n---\n");
     desk.scan();
-    desk.notify().remove(0).lists(&["broken"]);
+    let reviewers = [("ana", "reviewer"), ("ed", "editor")];
+    let reviewers: String = reviewers
+        .map(|(name, role)| format!("  - {{name: {name}, email: {name}@example.org, role: {role}, queues: all, digest: \"0 9 * * *\"}}\n"))
+        .concat();
+    desk.rules("reviewers.yaml", &format!("reviewers:\n{reviewers}"));
+    for mail in desk.notify() {
+        if mail.to == "ed@example.org" {
+            mail.lists(&[
+                "What is wrong with the desk",
+                "1 file cannot be read (broken)",
+            ]);
+        } else {
+            mail.leaves_out(&["broken"]);
+        }
+    }
 }
 
 #[test]

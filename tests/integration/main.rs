@@ -7,6 +7,7 @@
     missing_docs
 )]
 
+mod alerts;
 mod architecture;
 mod backtest;
 mod backup;
@@ -24,6 +25,7 @@ mod fuzzed;
 mod golden;
 mod identity;
 mod kinds;
+mod letters;
 mod mail;
 mod mail_once;
 mod model;

@@ -111,7 +111,7 @@ fn elections_from_domains_that_are_not_trusted_wait_for_an_editor() {
         ("no item".into(), "no item".into())
     );
     let mails = desk.notify();
-    assert_eq!(mails[0].subject, "copydesk: 1 new");
+    assert_eq!(mails[0].subject, "1 new: elections");
     desk.run(&["approve", "1", "--as", "ed@example.org"]).done();
 }
 

@@ -12,3 +12,6 @@ ALTER TABLE mail_log ADD COLUMN escalation INTEGER NOT NULL DEFAULT 0 CHECK (esc
 -- When a source was first looked at whole: what stood there by then raises no alert.
 ALTER TABLE sources ADD COLUMN first_pass_at INTEGER;
 UPDATE sources SET first_pass_at = 0;
+
+-- What was told of an item is looked up every few seconds.
+CREATE INDEX mail_log_by_item ON mail_log (item);
