@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -223,6 +224,7 @@ impl Post {
         let outbox = Outbox {
             from,
             way: Way::Smtp(settings.clone()),
+            desk: (PathBuf::new(), None),
         };
         let (mut sent, now) = (Sent::default(), self.now);
         outbox::deliver(&mut self.store, &outbox, &mut sent, &|| now).unwrap();
