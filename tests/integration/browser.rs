@@ -2,7 +2,7 @@
 //! debugging port.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -217,9 +217,23 @@ fn page(port_file: &str) -> Option<(TcpStream, String)> {
     stream
         .write_all(b"GET /json/list HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         .ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    let list: Value = serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()?;
+    // It keeps the connection, whatever it is told.
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut list = vec![0; length];
+    reader.read_exact(&mut list).ok()?;
+    let list: Value = serde_json::from_slice(&list).ok()?;
     let page = list
         .as_array()?
         .iter()
