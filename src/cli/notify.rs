@@ -199,7 +199,7 @@ fn preview(
 }
 
 fn settings(desk: &Desk<'_>, args: &Args) -> Result<Outbox, Usage> {
-    Outbox::new(&args.mail, &args.web, &desk.folders).map_err(Usage)
+    Outbox::new(&args.mail, &args.web, desk.folders).map_err(Usage)
 }
 
 fn print(desk: &mut Desk<'_>, delivered: &[Delivered]) -> anyhow::Result<()> {

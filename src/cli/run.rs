@@ -33,7 +33,7 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         database: desk.folders.database(),
         lock: desk.folders.lock(),
         content: args.content.clone(),
-        outbox: Outbox::new(&args.mail, &args.web, &desk.folders).map_err(Usage)?,
+        outbox: Outbox::new(&args.mail, &args.web, desk.folders).map_err(Usage)?,
         web: args.web.clone(),
         ping: args.ping_url.clone().filter(|url| !url.reveal().is_empty()),
     };

@@ -115,7 +115,7 @@ struct Seen {
     body: Vec<String>,
     is_cut: bool,
     score: Score,
-    axes: Vec<(&'static str, i64, Vec<(String, String, String)>)>,
+    axes: Vec<AxisSum>,
     near: Option<String>,
     related: Vec<String>,
 }
@@ -371,26 +371,30 @@ fn seen(
     }
 }
 
-/// The hits by axis: points, reason and rule of each.
-fn axes(score: Score, hits: &[Hit]) -> Vec<(&'static str, i64, Vec<(String, String, String)>)> {
+/// The points of one axis, and why.
+struct AxisSum {
+    name: &'static str,
+    points: i64,
+    /// Points with their sign, reason and rule of each hit.
+    hits: Vec<[String; 3]>,
+}
+
+fn axes(score: Score, hits: &[Hit]) -> Vec<AxisSum> {
+    let sum = |(name, axis)| {
+        let hits = hits.iter().filter(|hit| hit.axis == axis);
+        let hits = hits.map(|hit| {
+            let (why, rule) = (shown::line(&hit.why, 160), shown::line(&hit.rule, 60));
+            [format!("{:+}", hit.points), why, rule]
+        });
+        let (points, hits) = (score.on(axis), hits.collect());
+        AxisSum { name, points, hits }
+    };
     let axes = [
         ("quality", Axis::Quality),
         ("heat", Axis::Heat),
         ("topic", Axis::Topic),
     ];
-    let rows = |axis| {
-        let hits = hits.iter().filter(move |hit| hit.axis == axis);
-        let hits = hits.map(|hit| {
-            (
-                format!("{:+}", hit.points),
-                shown::line(&hit.why, 160),
-                shown::line(&hit.rule, 60),
-            )
-        });
-        hits.collect()
-    };
-    axes.map(|(name, axis)| (name, score.on(axis), rows(axis)))
-        .into()
+    axes.map(sum).into()
 }
 
 /// The first paragraphs of a body, as plain text, and whether there is more.

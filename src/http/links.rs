@@ -4,8 +4,8 @@ use crate::http::{HttpError, Site};
 use crate::item::Verdict;
 use crate::notify::letter::Links;
 use crate::rules::{Reviewer, RuleSet};
+use crate::store::Store;
 use crate::store::items::Listed;
-use crate::store::{Store, StoreError};
 use crate::token::{self, Claims, Keys, Purpose, Token, TokenError};
 use jiff::Timestamp;
 
@@ -83,7 +83,7 @@ impl Guest<'_> {
     /// The item that the link is about, if she may decide on it.
     pub(super) fn item(&self, store: &mut Store) -> Result<Listed, HttpError> {
         let id = self.token.claims.item;
-        let listed = store.read(|tx| Ok::<_, StoreError>(tx.listed(id)?))?;
+        let listed = store.read(|tx| tx.listed(id))?;
         let listed = listed.ok_or(Refused::Item(id))?;
         let queue = &listed.item.queue;
         if !self.reviewer.may_decide_in(queue) {

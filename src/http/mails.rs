@@ -130,7 +130,7 @@ fn show(
     let rules = (site.rules)();
     let guest = admit(site, &rules, token, &[Purpose::Settings], now)?;
     let reviewer = guest.reviewer;
-    let own = store.read(|tx| Ok::<_, StoreError>(tx.own_settings(&reviewer.email)?))?;
+    let own = store.read(|tx| tx.own_settings(&reviewer.email))?;
     let paused = own.paused_until.filter(|until| *until > now);
     let here = now.to_zoned(reviewer.timezone.clone());
     let page = MailsPage {
