@@ -316,9 +316,12 @@ mod tests {
             schedules: vec![(&ana, Some(week)), (&ana, None)],
         };
         assert_eq!(jobs(&facts, 14), []);
+        // Who has no schedule kept yet was to be told at ten.
+        let late = [Job::WriteBack, Job::Mail, Job::Digest];
+        assert_eq!(jobs(&facts, 61), late);
         assert_eq!(
-            jobs(&facts, 61),
-            [Job::WriteBack, Job::Mail, Job::Digest, Job::Digest]
+            jobs(&facts, 121),
+            [&[Job::Scan], &late[..], &[Job::Digest]].concat()
         );
     }
 }
