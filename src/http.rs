@@ -1,8 +1,8 @@
 //! The desk as browsers see it: the pages behind the links of mails, and what watches the service.
 //!
 //! Requests are taken here and answered by the core on threads that may block, a few at a time
-//! ([`work`]). A GET reads by a connection that SQLite lets change nothing. What a link may do is
-//! for [`links`]; what a request must look like, and what every answer carries, for [`guard`].
+//! (`work`). A GET reads by a connection that SQLite lets change nothing. What a link may do is for
+//! `links`; what a request must look like, and what every answer carries, for `guard`.
 
 mod decide;
 mod guard;

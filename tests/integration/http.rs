@@ -847,7 +847,7 @@ fn readyz_says_what_is_late_and_metrics_count() {
 }
 
 #[test]
-fn what_is_late_is_a_problem_and_ends_the_pings() {
+fn while_nothing_is_late_it_pings_and_what_is_late_is_a_problem() {
     let desk = Desk::new().with_rules("reviewers.yaml", REVIEWERS);
     desk.story("a.md").published(false).write();
     let watcher = TcpListener::bind("127.0.0.1:0").unwrap();
