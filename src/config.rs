@@ -161,6 +161,13 @@ impl FromStr for PublicUrl {
 }
 
 impl Web {
+    /// The same where the port was found: what listens on `address`.
+    #[must_use]
+    pub fn at(self, address: SocketAddr) -> Self {
+        let listen = Listen::On(address);
+        Self { listen, ..self }
+    }
+
     /// The address that links lead to, without a slash at its end; `None` when the desk cannot be
     /// reached, or nobody said how.
     #[must_use]

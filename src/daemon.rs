@@ -6,17 +6,20 @@
 //! after a pause that doubles, and is named in `status` until it succeeds.
 
 mod looking;
+mod ping;
 mod reload;
 mod supervise;
 
+use crate::config::{Listen, Secret, Web};
 use crate::daemon::looking::Looking;
+use crate::daemon::ping::Ping;
 use crate::daemon::reload::Reload;
 use crate::daemon::supervise::{Job, Loop, Stop};
 use crate::notify::outbox::Outbox;
 use crate::rules::RuleSet;
 use crate::store::Store;
 use crate::store::lock::Lock;
-use crate::{intake, notify, write_back};
+use crate::{http, intake, notify, write_back};
 use anyhow::Context;
 use jiff::Timestamp;
 use sd_notify::NotifyState;
@@ -36,8 +39,12 @@ pub struct Settings {
     pub lock: PathBuf,
     /// In place of the path of the one source.
     pub content: Option<PathBuf>,
-    /// Where mails go.
+    /// Where mails go; the address that their links lead to is found here.
     pub outbox: Outbox,
+    /// Where browsers reach the desk.
+    pub web: Web,
+    /// What is asked now and then while all is well.
+    pub ping: Option<Secret>,
 }
 
 /// How the service is told to stop or to look at its rules again.
@@ -78,13 +85,23 @@ const DECISIONS: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// When it cannot start: the state folder is in use, the rules do not load, the database cannot be
-/// opened. Once it runs, what fails is tried again.
+/// opened, the address is taken. Once it runs, what fails is tried again.
 pub async fn run(
-    settings: Settings,
+    mut settings: Settings,
     mut rules: RuleSet,
     mut signals: impl Signals,
 ) -> anyhow::Result<()> {
     let _lock = Lock::wait(&settings.lock)?;
+    let ping = settings.ping.as_ref().map(Ping::new).transpose()?;
+    let door = match settings.web.listen {
+        Listen::On(address) => Some(http::Door::open(address)?),
+        Listen::Off => None,
+    };
+    if let Some(door) = &door {
+        settings.web = settings.web.at(door.address);
+        tracing::info!("Listening on http://{}", door.address);
+    }
+    settings.outbox.desk.1 = settings.web.url();
     place_content(&mut rules, settings.content.as_ref())?;
     let mut store = Store::open(&settings.database)?;
     // After a power cut or a kill, damage is to be found before anything is built on it.
@@ -157,17 +174,7 @@ pub async fn run(
         })
     });
     // A digest tells what waits, which only a whole pass knows.
-    let (mut passed, stopped) = (first_pass.clone(), stop.clone());
-    loops.spawn(async move {
-        let has_passed = async { passed.wait_for(|passed| *passed).await.is_ok() };
-        let goes_on = tokio::select! {
-            has_passed = has_passed => has_passed,
-            () = stopped.asked() => false,
-        };
-        if goes_on {
-            telling.await;
-        }
-    });
+    loops.spawn(after(first_pass.clone(), stop.clone(), telling));
 
     let (force, stopped) = (in_force.clone(), stop.clone());
     loops.spawn(
@@ -192,6 +199,30 @@ pub async fn run(
         Job::new(|store, now| Ok(intake::pass_time(store, now)?))
     }));
 
+    let (stop_pages, pages_stop) = watch::channel(false);
+    if let Some(door) = door {
+        let force = in_force.clone();
+        let pages = http::Settings {
+            database: settings.database.clone(),
+            state: settings.outbox.desk.0.clone(),
+            url: settings.web.url(),
+            rules: Arc::new(move || force.get()),
+        };
+        loops.spawn(async move {
+            if let Err(error) = http::serve(door, pages, pages_stop).await {
+                tracing::error!("{error}");
+            }
+        });
+    }
+    if let Some(ping) = ping {
+        let (force, stopped) = (in_force.clone(), stop.clone());
+        let pinging = every("ping", 60).run(open.clone(), move || {
+            let (force, stopped, ping) = (force.clone(), stopped.clone(), ping.clone());
+            Job::new(move |store, now| ping.tick(store, &force.get(), &stopped, now))
+        });
+        loops.spawn(after(first_pass.clone(), stop.clone(), pinging));
+    }
+
     let beat = supervise::beat(store, stop.clone());
     loops.spawn(beat);
     tokio::spawn(async move {
@@ -207,12 +238,25 @@ pub async fn run(
     tracing::info!("Stopping: what is being done is ended first");
     tell(&[NotifyState::Stopping]);
     stop.ask();
+    stop_pages.send_replace(true);
     tokio::select! {
         () = async { while loops.join_next().await.is_some() {} } => {}
         () = tokio::time::sleep(DRAIN) => tracing::warn!("Stopped before all was ended; it is taken up at the next start"),
         () = async { while signals.next().await != Wish::Stop {} } => tracing::warn!("Stopped at once"),
     }
     Ok(())
+}
+
+/// Begins a loop after the first whole pass.
+async fn after(mut passed: watch::Receiver<bool>, stop: Stop, begun: impl Future<Output = ()>) {
+    let has_passed = async { passed.wait_for(|passed| *passed).await.is_ok() };
+    let goes_on = tokio::select! {
+        has_passed = has_passed => has_passed,
+        () = stop.asked() => false,
+    };
+    if goes_on {
+        begun.await;
+    }
 }
 
 /// Puts a folder in the place of the path of the one source.

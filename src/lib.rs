@@ -5,7 +5,7 @@
 //! ```text
 //!  content files ──▶ intake ──▶ rules ──▶ store ──▶ notify ──▶ mail ──▶ reviewer
 //!                      │ (record) (assessment) │ (item)                   │
-//!                      ▼                       ◀── review ◀── command line
+//!                      ▼                       ◀── review ◀── page, command line
 //!                 broken records               │ (decision)
 //!  content files ◀───────────── write_back ◀───┘
 //! ```
@@ -20,6 +20,7 @@
 //! |---|---|---|
 //! | 1 | [`item`] | an item's statuses, and the one table of who may go where |
 //! | 1 | [`schedule`] | times as people write and read them |
+//! | 1 | [`token`] | signed links: what a mail's link may do, for whom, until when |
 //! | 1 | [`watch`] | the walk of a source's folder, and hints of what has changed in it |
 //! | 1 | [`config`] | what operators set by flags and environment |
 //! | 2 | [`record`] | one record: reading it, hashing it, editing one key of it, and the source it stands in |
@@ -31,6 +32,7 @@
 //! | 5 | [`notify`] | what to tell whom, and why; mails as rows |
 //! | 5 | [`backtest`] | a rule set tried on everything already seen |
 //! | 5 | [`report`] | what every face shows: what waits, one item whole, is it well |
+//! | 6 | [`http`] | the desk as browsers see it: the pages behind the links of mails, health and metrics |
 //! | 7 | [`daemon`] | the service: the only module that knows every loop; timing, waking, stopping |
 //! | 8 | [`cli`] | the command line, one file per verb |
 //!
@@ -76,6 +78,7 @@ pub mod backtest;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod http;
 pub mod intake;
 pub mod item;
 pub mod notify;

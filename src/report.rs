@@ -19,6 +19,7 @@ use crate::rules::score::Score;
 use crate::schedule::rfc3339;
 use crate::store::decide::Decided;
 use crate::store::items::{Event, Listed};
+use crate::store::late::{Job, Late};
 use crate::store::{Store, StoreError};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -470,6 +471,9 @@ pub fn status(
         if let (Some(error), Some(_)) = (tx.refused_rules()?, rules) {
             problems.push(format!("the service keeps to the last good rules: {error}"));
         }
+        let late = rules.map(|rules| tx.late(rules, now)).transpose()?;
+        let named = |late: &Late| !matches!(late.job, Job::Rules | Job::Loops);
+        problems.extend(late.into_iter().flatten().filter(named).map(|late| late.to_string()));
         let service = tx.service()?.map(|service| ServiceLine {
             running: !service.stopped && now.duration_since(service.beat_at) < SILENT,
             process: service.process,

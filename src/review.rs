@@ -158,20 +158,41 @@ fn may(tx: &Tx<'_>, reviewer: &Reviewer, item: &Item, verdict: Verdict) -> Resul
     Ok(())
 }
 
-/// What happened to an item since a version, a line each, for people.
+/// Something that happened to an item, for people.
+#[derive(Clone, Debug)]
+pub struct Happened {
+    /// When.
+    pub at: Timestamp,
+    /// What: `approved by ana@example.org`, `the story changed`.
+    pub what: String,
+    /// What changed in the story by it, a line each.
+    pub changes: Vec<String>,
+}
+
+/// What happened to an item since a version.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn happened_since(tx: &Tx<'_>, item: i64, version: i64) -> Result<Vec<Happened>, StoreError> {
+    let events = tx.events(item)?.into_iter();
+    let events = events.filter(|event| event.version > version && event.kind != "written");
+    let happened = events.map(|event| {
+        let changes = event.changes();
+        let what = match &changes {
+            Some(_) => "the story changed".to_owned(),
+            None => format!("{} by {}", event.kind, event.actor),
+        };
+        let (at, changes) = (event.at, changes.unwrap_or_default());
+        Happened { at, what, changes }
+    });
+    Ok(happened.collect())
+}
+
+/// The same, a line each.
 fn since(tx: &Tx<'_>, item: &Item, version: i64) -> Result<Vec<String>, StoreError> {
     let mut lines = Vec::new();
-    for event in tx
-        .events(item.id)?
-        .iter()
-        .filter(|event| event.version > version && event.kind != "written")
-    {
-        let at = crate::schedule::rfc3339(event.at);
-        let Some(changes) = event.changes() else {
-            lines.push(format!("{at}  {} by {}", event.kind, event.actor));
-            continue;
-        };
-        lines.push(format!("{at}  the story changed"));
+    for Happened { at, what, changes } in happened_since(tx, item.id, version)? {
+        lines.push(format!("{}  {what}", crate::schedule::rfc3339(at)));
         lines.extend(changes.iter().map(|change| format!("    {change}")));
     }
     Ok(lines)

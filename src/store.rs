@@ -9,6 +9,7 @@ pub mod decide;
 mod error;
 pub mod history;
 pub mod items;
+pub mod late;
 pub mod lock;
 pub mod mails;
 pub mod records;
@@ -103,6 +104,15 @@ impl Store {
             error,
         };
         Self::set_up(connection.map_err(named)?, memory)
+    }
+
+    /// The same database, for work that only reads: SQLite refuses whatever would change it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn only_reading(self) -> Result<Self, StoreError> {
+        self.connection.pragma_update(None, "query_only", true)?;
+        Ok(self)
     }
 
     /// A copy that is kept nowhere, to try something on.

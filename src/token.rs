@@ -164,16 +164,7 @@ impl Keys {
         std::fs::create_dir_all(folder).map_err(failed)?;
         let held = std::fs::File::open(folder).map_err(failed)?;
         held.lock().map_err(failed)?;
-        let mut keys = match std::fs::read_to_string(&file) {
-            Ok(text) => text
-                .lines()
-                .map(Key::read)
-                .collect::<Option<Vec<_>>>()
-                .ok_or_else(|| KeyError::Odd(file.clone()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(failed(error)),
-        };
-        keys.sort_by_key(|key| (key.made, key.id));
+        let mut keys = read(&file)?;
         let is_due = |key: &Key| now.duration_since(key.made) >= SIGNS;
         if keys.last().is_none_or(is_due) {
             keys.retain(|key| now.duration_since(key.made) < KEPT);
@@ -181,6 +172,15 @@ impl Keys {
             write(folder, &file, &keys).map_err(failed)?;
         }
         Ok(Self(keys))
+    }
+
+    /// Reads the keys of a state folder as they are, and changes nothing: enough to check links, and to
+    /// sign one that leads from a page to another.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn look(folder: &Path) -> Result<Self, KeyError> {
+        Ok(Self(read(&folder.join("keys"))?))
     }
 
     /// Signs claims for an audience: the public URL under which the link is to be opened.
@@ -282,6 +282,24 @@ impl Claims {
         };
         (*format == FORMAT).then_some((u32::from_be_bytes(*key), claims))
     }
+}
+
+/// The keys of a file, the newest last; none if there is no file.
+fn read(file: &Path) -> Result<Vec<Key>, KeyError> {
+    let mut keys = match std::fs::read_to_string(file) {
+        Ok(text) => text
+            .lines()
+            .map(Key::read)
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| KeyError::Odd(file.to_owned()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            let file = file.to_owned();
+            return Err(KeyError::Io { file, error });
+        }
+    };
+    keys.sort_by_key(|key| (key.made, key.id));
+    Ok(keys)
 }
 
 /// Writes the file whole, so that a crash leaves the old one.

@@ -10,7 +10,7 @@ use self::stories::{ARRIVING, OPENING, RULES, Step, Story};
 use self::tell::{Known, Said, Tone, tell};
 use super::screen::{ALARM, FAINT, STRONG, Screen, WELL, styled};
 use super::{Desk, Exit, Usage};
-use crate::config::Folders;
+use crate::config::{Folders, Listen, Web};
 use crate::daemon::{self, Settings, Signals, Wish};
 use crate::notify::outbox::{Outbox, Way};
 use crate::rules::RuleSet;
@@ -137,6 +137,12 @@ impl Newsroom {
                 way: Way::Folder(self.folders.mail()),
                 desk: (self.folders.state.clone(), None),
             },
+            // Any port that is free: the links of the mails name it.
+            web: Web {
+                listen: Listen::On(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
+                public_url: None,
+            },
+            ping: None,
         };
         let rules = RuleSet::load(&self.folders.rules)?;
         let mut builder = tokio::runtime::Builder::new_multi_thread();

@@ -1,7 +1,7 @@
 //! `copydesk run`: the service.
 
 use super::{Desk, Exit, Usage};
-use crate::config::{Mail, Web};
+use crate::config::{Mail, Secret, Web};
 use crate::daemon::{self, Settings, Signals, Wish};
 use crate::notify::outbox::Outbox;
 use std::path::PathBuf;
@@ -15,6 +15,15 @@ pub(super) struct Args {
     mail: Mail,
     #[command(flatten)]
     web: Web,
+    /// A URL that is asked about once a minute while all is done in time, so that a watcher such as
+    /// healthchecks.io notices when it is not
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "COPYDESK_PING_URL",
+        hide_env_values = true
+    )]
+    ping_url: Option<Secret>,
 }
 
 pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
@@ -25,6 +34,8 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         lock: desk.folders.lock(),
         content: args.content.clone(),
         outbox: Outbox::new(&args.mail, &args.web, desk.folders).map_err(Usage)?,
+        web: args.web.clone(),
+        ping: args.ping_url.clone().filter(|url| !url.reveal().is_empty()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -72,6 +72,11 @@ impl Stop {
         self.lives(name);
     }
 
+    /// The loops of which nothing is heard.
+    pub(super) fn unheard_of(&self) -> Vec<&'static str> {
+        self.silent(SILENT)
+    }
+
     /// The loops that have not been heard of for a time.
     fn silent(&self, time: Duration) -> Vec<&'static str> {
         let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
@@ -208,7 +213,7 @@ pub(super) async fn beat(store: Store, stop: Stop) {
             match noted.await {
                 Ok((open, noted)) => {
                     store = Some(open);
-                    let silent = stop.silent(SILENT);
+                    let silent = stop.unheard_of();
                     match noted {
                         Ok(()) if silent.is_empty() => super::tell(&[NotifyState::Watchdog]),
                         Ok(()) => tracing::error!("Nothing is heard of: {}", silent.join(", ")),

@@ -439,7 +439,8 @@ fn character(name: &str) -> Option<char> {
 }
 
 /// A time on a reviewer's clock: `Mon 2 Mar 09:00`.
-pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
+#[must_use]
+pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
     let here = at.to_zoned(zone.clone());
     here.strftime("%a %-d %b %H:%M").to_string()
 }

@@ -6,6 +6,7 @@ use crate::notify::waiting::{self, Waiting};
 use crate::record::shown;
 use crate::rules::{Reviewer, Role, RuleSet};
 use crate::schedule::{cron, rough};
+use crate::store::late::Job;
 use crate::store::mails::{Telling, Told};
 use crate::store::{StoreError, Tx};
 use jiff::Timestamp;
@@ -98,7 +99,7 @@ pub(super) fn plans<'r>(
     (when, now): (When, Timestamp),
 ) -> Result<Vec<Plan<'r>>, StoreError> {
     let waiting = waiting::waiting(tx, rules, now)?;
-    let troubles = troubles(tx)?;
+    let troubles = troubles(tx, rules, now)?;
     let mut plans = Vec::new();
     for reviewer in &rules.reviewers {
         let email = &reviewer.email;
@@ -178,7 +179,7 @@ pub(super) fn plans<'r>(
 }
 
 /// What is wrong with the desk, a sentence each: for editors.
-fn troubles(tx: &Tx<'_>) -> Result<Vec<String>, StoreError> {
+fn troubles(tx: &Tx<'_>, rules: &RuleSet, now: Timestamp) -> Result<Vec<String>, StoreError> {
     let mut troubles = Vec::new();
     for (source, alarm) in tx.alarms()? {
         troubles.push(format!("The source {source} is frozen: {alarm}"));
@@ -195,6 +196,12 @@ fn troubles(tx: &Tx<'_>) -> Result<Vec<String>, StoreError> {
         troubles.push(format!(
             "The changed rules do not load, and the last good ones are in force: {error}"
         ));
+    }
+    for late in tx.late(rules, now)? {
+        if late.job != Job::Rules {
+            let late = shown::line(&late.to_string(), 200);
+            troubles.push(format!("Late: {late}."));
+        }
     }
     Ok(troubles)
 }

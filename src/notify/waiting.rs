@@ -117,10 +117,23 @@ pub fn story(
     item: &Waiting,
     now: Timestamp,
 ) -> Result<Story, StoreError> {
-    let (fields, _) = tx.contents(item.record)?;
-    let assessed = tx.assessment(item.record)?;
+    story_of(tx, rules, (item.record, &item.queue), now)
+}
+
+/// What there is to say of a record whose item is in a queue.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn story_of(
+    tx: &Tx<'_>,
+    rules: &RuleSet,
+    (record, queue): (i64, &str),
+    now: Timestamp,
+) -> Result<Story, StoreError> {
+    let (fields, _) = tx.contents(record)?;
+    let assessed = tx.assessment(record)?;
     let current = assessed.as_ref().is_some_and(|a| a.rules == rules.hash);
-    let near = match tx.record(item.record)?.filter(|_| current) {
+    let near = match tx.record(record)?.filter(|_| current) {
         None => None,
         Some(known) => {
             let subject = Subject {
@@ -129,7 +142,7 @@ pub fn story(
                 first_seen: known.first_seen,
                 source: &known.source,
             };
-            let again = rules.assess(&subject, Occasion::again(rules, &item.queue), now);
+            let again = rules.assess(&subject, Occasion::again(rules, queue), now);
             again.near.into_iter().find(is_near)
         }
     };

@@ -27,7 +27,7 @@ pub struct Failure {
     pub since: Timestamp,
 }
 
-const RULES: &str = "rules";
+pub(super) const RULES: &str = "rules";
 
 impl Tx<'_> {
     /// Notes that a service starts; what failed in an earlier one is forgotten.

@@ -22,7 +22,6 @@ const LAYERS: &[(&str, u8)] = &[
     ("item", 1),
     ("schedule", 1),
     ("token", 1),
-    ("token", 1),
     ("watch", 1),
     ("config", 1),
 ];

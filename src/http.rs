@@ -1,0 +1,337 @@
+//! The desk as browsers see it: the pages behind the links of mails, and what watches the service.
+//!
+//! Requests are taken here and answered by the core on threads that may block, a few at a time
+//! (`work`). A GET reads by a connection that SQLite lets change nothing. What a link may do is for
+//! `links`; what a request must look like, and what every answer carries, for `guard`.
+
+mod decide;
+mod guard;
+mod health;
+mod links;
+mod mails;
+mod page;
+mod work;
+
+use crate::http::guard::{Guard, Local};
+use crate::http::health::Counts;
+use crate::http::page::Note;
+use crate::http::work::Work;
+use crate::rules::RuleSet;
+use crate::store::StoreError;
+use crate::token::KeyError;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// Connections at once; more wait.
+const CONNECTIONS: usize = 256;
+/// The longest that the head of a request, and then its body, may take to come.
+const COMES: Duration = Duration::from_secs(10);
+/// The longest that a request may take.
+const TAKES: Duration = Duration::from_secs(30);
+/// A connection is closed after this long; browsers open another.
+const LIVES: Duration = Duration::from_secs(120);
+/// The most that the body of a request may hold.
+const BODY: usize = 64 << 10;
+/// Headers, and all their bytes, of a request that is answered by a page. Past the double it is cut.
+const HEADERS: (usize, usize) = (64, 16 << 10);
+
+/// The rule set in force, asked for again with each request.
+pub type Rules = Arc<dyn Fn() -> Arc<RuleSet> + Send + Sync>;
+
+/// What the pages are of.
+pub struct Settings {
+    /// The database.
+    pub database: PathBuf,
+    /// The folder of the keys that sign links.
+    pub state: PathBuf,
+    /// The address that links lead to, without a slash at its end.
+    pub url: Option<String>,
+    /// The rules.
+    pub rules: Rules,
+}
+
+/// An address that is listened on.
+#[derive(Debug)]
+pub struct Door {
+    listener: std::net::TcpListener,
+    /// The address, with the port that was found if none was asked for.
+    pub address: SocketAddr,
+}
+
+impl Door {
+    /// Listens on an address; port 0 is any that is free.
+    ///
+    /// # Errors
+    /// [`HttpError::Listen`].
+    pub fn open(address: SocketAddr) -> Result<Self, HttpError> {
+        let open = || {
+            let listener = std::net::TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok(Self { listener, address })
+        };
+        open().map_err(|error| HttpError::Listen { address, error })
+    }
+}
+
+/// What answers requests.
+struct Site {
+    work: Arc<Work>,
+    state: PathBuf,
+    url: Option<String>,
+    /// What stands before every path of ours: the path of the public URL.
+    base: String,
+    rules: Rules,
+    guard: Guard,
+    counts: Counts,
+}
+
+type Shared = State<Arc<Site>>;
+
+impl Site {
+    fn new(settings: Settings) -> Self {
+        let guard = Guard::new(settings.url.as_deref());
+        Self {
+            work: Arc::new(Work::new(settings.database)),
+            state: settings.state,
+            base: guard.base(),
+            url: settings.url,
+            rules: settings.rules,
+            guard,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The answer, or the page that says why there is none.
+    fn answer(&self, done: Result<Response, HttpError>) -> Response {
+        done.unwrap_or_else(|error| {
+            let note = match &error {
+                HttpError::Refused(why) => {
+                    tracing::info!("A link was refused: {why}");
+                    Note::refused()
+                }
+                error => {
+                    tracing::error!("A page could not be made: {error}");
+                    Note::failed()
+                }
+            };
+            note.show(&self.base)
+        })
+    }
+}
+
+/// Answers until it is told to stop; what is being answered then is ended first.
+///
+/// # Errors
+/// When the system does not let it begin.
+pub async fn serve(
+    door: Door,
+    settings: Settings,
+    stop: watch::Receiver<bool>,
+) -> Result<(), HttpError> {
+    let address = door.address;
+    let listener = TcpListener::from_std(door.listener);
+    let listener = listener.map_err(|error| HttpError::Listen { address, error })?;
+    let site = Arc::new(Site::new(settings));
+    let router = router(&site);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut open = JoinSet::new();
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            () = told(stop.clone()) => break,
+        };
+        while open.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, _)) => {
+                let talk = talk(stream, router.clone(), Arc::clone(&site), stop.clone());
+                open.spawn(async move {
+                    talk.await;
+                    drop(place);
+                });
+            }
+            // No file is free, say: that passes.
+            Err(error) => {
+                tracing::warn!("A connection could not be taken: {error}");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    while open.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Waits until it is told to stop, or nobody can tell any more.
+async fn told(mut stop: watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+/// Answers what comes by one connection.
+async fn talk(stream: TcpStream, router: Router, site: Arc<Site>, stop: watch::Receiver<bool>) {
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
+    let answers = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Local(local));
+        if let Some(uri) = guard::below(&site.base, request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        answers.call(request)
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(COMES)
+        .max_headers(2 * HEADERS.0)
+        .max_buf_size(2 * HEADERS.1);
+    let talk = http.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(talk);
+    tokio::select! {
+        // That someone hung up is nobody's fault.
+        _ = talk.as_mut() => return,
+        () = told(stop) => {}
+        () = sleep(LIVES) => {}
+    }
+    talk.as_mut().graceful_shutdown();
+    drop(timeout(TAKES, talk).await);
+}
+
+fn router(site: &Arc<Site>) -> Router {
+    Router::new()
+        .route("/d/{token}", get(decide::look).post(decide::act))
+        .route("/mails/{token}", get(mails::look).post(mails::act))
+        .route("/unsubscribe/{token}", get(mails::ask).post(mails::stop))
+        .route("/style.css", get(page::style))
+        .route("/healthz", get(health::lives))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(site), around))
+        .with_state(Arc::clone(site))
+}
+
+async fn unknown(State(site): Shared) -> Response {
+    Note::unknown().show(&site.base)
+}
+
+async fn wrong_method(State(site): Shared) -> Response {
+    Note::wrong_method().show(&site.base)
+}
+
+/// What every request passes on its way in, and every answer on its way out.
+async fn around(State(site): Shared, request: Request, next: Next) -> Response {
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = matched.map_or("other", MatchedPath::as_str).to_owned();
+    let answer = match site.refusal(&request, &route) {
+        Some(note) => note.show(&site.base),
+        None => match timeout(TAKES, next.run(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Note::too_long().show(&site.base),
+        },
+    };
+    let answer = site.guard.finish(answer);
+    site.counts.count(&route, answer.status());
+    answer
+}
+
+impl Site {
+    /// Why a request is not looked at.
+    fn refusal(&self, request: &Request, route: &str) -> Option<Note> {
+        let headers = request.headers();
+        let bytes: usize = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        if headers.len() > HEADERS.0 || bytes > HEADERS.1 {
+            return Some(Note::many_headers());
+        }
+        let local = request.extensions().get::<Local>().map(|local| local.0);
+        let Some(local) = local.filter(|local| self.guard.is_ours(request, *local)) else {
+            return Some(Note::misdirected());
+        };
+        let acts = !matches!(
+            *request.method(),
+            Method::GET | Method::HEAD | Method::OPTIONS
+        );
+        // One click in a mail program is a request from elsewhere, and all that it does is to stop
+        // the mails of whom the token names (RFC 8058).
+        let from_anywhere = route == "/unsubscribe/{token}";
+        if acts && !from_anywhere && !self.guard.is_same_origin(headers, local) {
+            return Some(Note::elsewhere());
+        }
+        None
+    }
+}
+
+/// The body of a request, or the page that says why it is not taken.
+async fn body(headers: &HeaderMap, body: Body) -> Result<Bytes, Note> {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > BODY) {
+        return Err(Note::large_body());
+    }
+    match timeout(COMES, to_bytes(body, BODY)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(Note::large_body()),
+        Err(_) => Err(Note::slow_body()),
+    }
+}
+
+/// A page of text for machines.
+fn plain(status: StatusCode, kind: &'static str, text: String) -> Response {
+    (status, [(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// Why a page was not made, or nothing is listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The address cannot be listened on.
+    #[error(
+        "copydesk cannot listen on {address}: {error}; set COPYDESK_LISTEN (or --listen) to another address and port, or to `off`"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The link does not hold.
+    #[error(transparent)]
+    Refused(#[from] links::Refused),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There are no keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// A template failed.
+    #[error(transparent)]
+    Page(#[from] askama::Error),
+    /// The work panicked.
+    #[error("the work ended: {0}")]
+    Ended(String),
+}

@@ -1,0 +1,539 @@
+//! The page of a story, and deciding on it by its buttons.
+
+use crate::http::links::{DECIDING, Guest, VERDICTS, admit};
+use crate::http::page::{Note, html};
+use crate::http::work::Access;
+use crate::http::{HttpError, Shared, Site, body, guard, links};
+use crate::intake;
+use crate::item::{ItemRef, Status, Verdict};
+use crate::notify::letter::clock;
+use crate::notify::waiting::{self, Story};
+use crate::record::shown;
+use crate::review::{self, Actor, Happened, Request, ReviewError};
+use crate::rules::RuleSet;
+use crate::rules::assess::Hit;
+use crate::rules::score::{Axis, Score};
+use crate::schedule::{self, rough};
+use crate::store::items::Listed;
+use crate::store::{Store, StoreError};
+use askama::Template;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Characters of a body that are shown, and of a note that are taken.
+const BODY: usize = 2_500;
+const NOTE: usize = 2_000;
+
+/// `GET /d/TOKEN`.
+pub(super) async fn look(State(site): Shared, Path(token): Path<String>) -> Response {
+    let at = Arc::clone(&site);
+    let work = move |store: &mut Store| story(&at, store, &token, Timestamp::now());
+    site.answer(site.work.run(Access::Read, work).await)
+}
+
+/// `POST /d/TOKEN`.
+pub(super) async fn act(
+    State(site): Shared,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    sent: Body,
+) -> Response {
+    let form = match body(&headers, sent).await {
+        Ok(bytes) => Form::of(&bytes),
+        Err(note) => return note.show(&site.base),
+    };
+    let at = Arc::clone(&site);
+    let work = move |store: &mut Store| decide(&at, store, &token, &form, Timestamp::now());
+    site.answer(site.work.run(Access::Write, work).await)
+}
+
+/// What the buttons of the page send.
+#[derive(Debug, Default)]
+struct Form {
+    verb: String,
+    reason: Option<String>,
+    note: Option<String>,
+    until: Option<String>,
+}
+
+impl Form {
+    fn of(bytes: &[u8]) -> Self {
+        let mut form = Self::default();
+        let mut date = None;
+        for (key, value) in url::form_urlencoded::parse(bytes) {
+            let value = value.trim();
+            let said = || (!value.is_empty()).then(|| value.to_owned());
+            match &*key {
+                "verb" => value.clone_into(&mut form.verb),
+                "reason" => form.reason = said(),
+                "note" => form.note = said(),
+                "until" => form.until = said(),
+                "date" => date = said(),
+                _ => {}
+            }
+        }
+        if form.until.as_deref() == Some("date") {
+            form.until = date;
+        }
+        form
+    }
+}
+
+#[derive(Template)]
+#[template(path = "story.html", config = "src/http/askama.toml")]
+struct StoryPage<'a> {
+    base: &'a str,
+    title: &'a str,
+    seen: Seen,
+    /// What keeps her from deciding here, or what she should know first.
+    notice: Option<Note>,
+    verdicts: Vec<Verdict>,
+    reasons: &'a BTreeMap<String, String>,
+    token: &'a str,
+    /// Where the other decisions are made.
+    other: Option<String>,
+    /// The first day that it can be held until.
+    tomorrow: String,
+}
+
+/// A story as the page shows it.
+struct Seen {
+    tag: String,
+    status: Status,
+    place: Vec<String>,
+    overdue: bool,
+    about: Vec<String>,
+    url: Option<String>,
+    host: String,
+    picture: Option<String>,
+    excerpt: Option<String>,
+    body: Vec<String>,
+    is_cut: bool,
+    score: Score,
+    axes: Vec<AxisSum>,
+    near: Option<String>,
+    related: Vec<String>,
+}
+
+impl StoryPage<'_> {
+    fn may(&self, verb: &str) -> bool {
+        self.verdicts.iter().any(|verdict| verdict.as_str() == verb)
+    }
+}
+
+fn story(
+    site: &Site,
+    store: &mut Store,
+    token: &str,
+    now: Timestamp,
+) -> Result<Response, HttpError> {
+    let rules = (site.rules)();
+    let guest = admit(site, &rules, token, &DECIDING, now)?;
+    let listed = guest.item(store)?;
+    let (item, asked) = (&listed.item, guest.token.claims.version);
+    let (story, hits, text, happened, own) = store.read(|tx| {
+        let story = waiting::story_of(tx, &rules, (item.record, &item.queue), now)?;
+        let hits = tx.assessment(item.record)?.map(|a| a.hits);
+        let (_, text) = tx.contents(item.record)?;
+        let happened = review::happened_since(tx, item.id, asked)?;
+        let own = tx.own_settings(&guest.reviewer.email)?;
+        Ok::<_, StoreError>((story, hits.unwrap_or_default(), text, happened, own))
+    })?;
+    let notice = notice(&guest, &rules, &listed, happened);
+    let verdicts = match &notice {
+        Some(_) => Vec::new(),
+        None => possible(item.status, guest.verdicts()),
+    };
+    let with_pictures = match rules.desk.pictures {
+        "never" => false,
+        "ask" => own.pictures,
+        _ => true,
+    };
+    let title = shown::line(name(&listed), 200);
+    let is_bound = guest.verdicts().len() == 1 && !verdicts.is_empty();
+    let here = now.to_zoned(guest.reviewer.timezone.clone());
+    let page = StoryPage {
+        base: &site.base,
+        title: &title,
+        seen: seen(&guest, &listed, (story, hits, &text), with_pictures, now),
+        notice,
+        reasons: &rules.desk.reject_reasons,
+        token,
+        other: is_bound.then(|| guest.open(item.version)),
+        verdicts,
+        tomorrow: here
+            .date()
+            .tomorrow()
+            .map(|day| day.to_string())
+            .unwrap_or_default(),
+    };
+    let mut answer = html(StatusCode::OK, &page)?;
+    guard::allow_forms(&mut answer);
+    if page.seen.picture.is_some() {
+        guard::allow_pictures(&mut answer);
+    }
+    Ok(answer)
+}
+
+/// Which decisions the status of an item allows.
+fn possible(status: Status, verdicts: &[Verdict]) -> Vec<Verdict> {
+    let possible = verdicts
+        .iter()
+        .filter(|v| status.after(v.cause()).is_some());
+    possible.copied().collect()
+}
+
+/// Why she cannot decide here.
+fn notice(
+    guest: &Guest<'_>,
+    rules: &RuleSet,
+    listed: &Listed,
+    happened: Vec<Happened>,
+) -> Option<Note> {
+    let item = &listed.item;
+    if listed.score.total > rules.desk.link_threshold {
+        return Some(too_high(rules, listed));
+    }
+    if item.version != guest.token.claims.version {
+        return Some(moved_on(guest, listed, happened));
+    }
+    possible(item.status, guest.verdicts())
+        .is_empty()
+        .then(|| not_now(item.status))
+}
+
+/// Above the desk's threshold a link only opens the page.
+fn too_high(rules: &RuleSet, listed: &Listed) -> Note {
+    let (score, threshold) = (listed.score.total, rules.desk.link_threshold);
+    let (id, version) = (listed.item.id, listed.item.version);
+    let text = format!(
+        "It scores {score}. What scores above {threshold} is not decided by the link of a mail."
+    );
+    let how = format!("At the desk: copydesk approve {id}@{version}, or reject, or hold.");
+    Note::new(
+        StatusCode::FORBIDDEN,
+        "To be decided at the desk",
+        &[&text, &how],
+    )
+}
+
+/// Someone decided, or the story changed, since the link was made.
+fn moved_on(guest: &Guest<'_>, listed: &Listed, happened: Vec<Happened>) -> Note {
+    let status = &listed.item.status;
+    let zone = &guest.reviewer.timezone;
+    let text = format!("It is {status} now. This has happened since:");
+    let text = if happened.is_empty() {
+        "It is not what it was when the link was made."
+    } else {
+        &text
+    };
+    let mut note = Note::new(
+        StatusCode::CONFLICT,
+        "It has moved on since your mail",
+        &[text],
+    );
+    note.happened = happened
+        .into_iter()
+        .map(|it| {
+            let changes = it.changes.iter().map(|change| shown::line(change, 400));
+            (
+                clock(it.at, zone),
+                shown::line(&in_words(&it.what), 160),
+                changes.collect(),
+            )
+        })
+        .collect();
+    if possible(*status, &VERDICTS).is_empty() {
+        return note;
+    }
+    let words = if status.is_decided() {
+        "Decide otherwise"
+    } else {
+        "Decide on it as it is now"
+    };
+    note.link(guest.open(listed.item.version), words)
+}
+
+/// An event as people say it.
+fn in_words(what: &str) -> String {
+    let (kind, rest) = what.split_once(' ').unwrap_or((what, ""));
+    let said = match kind {
+        "hold_over" => "the time that it was held until has come",
+        "gone" => "its file is gone",
+        "back" => "its file is back",
+        "outside" => "someone else published it",
+        "expired" => "it was closed: nobody decided in time",
+        _ => return format!("{kind} {rest}"),
+    };
+    said.to_owned()
+}
+
+/// Nothing that the link lets her do can be done.
+fn not_now(status: Status) -> Note {
+    let text = match status {
+        Status::Withdrawn => {
+            "There is nothing to decide: its file is gone, or someone else has published it."
+        }
+        Status::Expired => "It was closed, since nobody decided in time.",
+        Status::Held => "It is held already.",
+        Status::Approved => "It is approved already.",
+        Status::Rejected => "It is rejected already.",
+        Status::Pending => "It waits for a decision of another kind.",
+    };
+    Note::new(StatusCode::CONFLICT, "Nothing to decide", &[text])
+}
+
+fn name(listed: &Listed) -> &str {
+    let location = listed.location.as_ref().map(|location| location.as_str());
+    listed
+        .title
+        .as_deref()
+        .or(location)
+        .unwrap_or(&listed.identity)
+}
+
+fn seen(
+    guest: &Guest<'_>,
+    listed: &Listed,
+    (story, hits, text): (Story, Vec<Hit>, &str),
+    with_pictures: bool,
+    now: Timestamp,
+) -> Seen {
+    let item = &listed.item;
+    let zone = &guest.reviewer.timezone;
+    let overdue = item.is_overdue(now);
+    let mut place = vec![format!("queue {}", item.queue)];
+    if let Some(due) = item.due_at.filter(|_| item.status == Status::Pending) {
+        let word = if overdue { "was due" } else { "due" };
+        place.push(format!("{word} {}", clock(due, zone)));
+    }
+    if let Some(until) = item.held_until {
+        place.push(format!("held until {}", clock(until, zone)));
+    }
+    if item.changed_after_approval {
+        place.push("changed after approval".into());
+    }
+    let mut about = Vec::new();
+    about.extend(story.provider.as_deref().map(|it| shown::line(it, 80)));
+    about.extend(
+        story
+            .published_at
+            .map(|at| format!("{} old", rough(now.duration_since(at)))),
+    );
+    about.extend(
+        story
+            .topics
+            .iter()
+            .take(12)
+            .map(|topic| shown::line(topic, 40)),
+    );
+    let host = story
+        .url
+        .as_deref()
+        .and_then(|url| url::Url::parse(url).ok());
+    let host = host
+        .as_ref()
+        .and_then(url::Url::host_str)
+        .unwrap_or_default();
+    let (body, is_cut) = beginning(text);
+    let picture = story
+        .picture
+        .filter(|url| with_pictures && url.starts_with("https:"));
+    Seen {
+        tag: format!("{}@{}", item.id, item.version),
+        status: item.status,
+        place,
+        overdue,
+        about,
+        host: host.to_owned(),
+        url: story.url,
+        picture,
+        excerpt: story.excerpt.map(|text| shown::line(&text, 800)),
+        body,
+        is_cut,
+        score: listed.score,
+        axes: axes(listed.score, &hits),
+        near: story.near.map(|near| {
+            let needs: Vec<String> = near.needs.iter().map(ToString::to_string).collect();
+            shown::line(&format!("{}: {}", near.queue, needs.join(", ")), 200)
+        }),
+        related: story
+            .related
+            .iter()
+            .take(12)
+            .map(|it| shown::line(it, 200))
+            .collect(),
+    }
+}
+
+/// The points of one axis, and why.
+struct AxisSum {
+    name: &'static str,
+    points: i64,
+    /// Points with their sign, reason and rule of each hit.
+    hits: Vec<[String; 3]>,
+}
+
+fn axes(score: Score, hits: &[Hit]) -> Vec<AxisSum> {
+    let sum = |(name, axis)| {
+        let hits = hits.iter().filter(|hit| hit.axis == axis);
+        let hits = hits.map(|hit| {
+            let (why, rule) = (shown::line(&hit.why, 160), shown::line(&hit.rule, 60));
+            [format!("{:+}", hit.points), why, rule]
+        });
+        let (points, hits) = (score.on(axis), hits.collect());
+        AxisSum { name, points, hits }
+    };
+    let axes = [
+        ("quality", Axis::Quality),
+        ("heat", Axis::Heat),
+        ("topic", Axis::Topic),
+    ];
+    axes.map(sum).into()
+}
+
+/// The first paragraphs of a body, as plain text, and whether there is more.
+fn beginning(body: &str) -> (Vec<String>, bool) {
+    let mut left = BODY;
+    let mut paragraphs = Vec::new();
+    let mut lines = body.lines().peekable();
+    while lines.peek().is_some() {
+        let paragraph: Vec<&str> = lines
+            .by_ref()
+            .take_while(|line| !line.trim().is_empty())
+            .collect();
+        let paragraph = shown::line(&paragraph.join(" "), left + 1);
+        if paragraph.is_empty() {
+            continue;
+        }
+        let is_last = paragraph.ends_with('…') || paragraph.chars().count() >= left;
+        left = left.saturating_sub(paragraph.chars().count());
+        paragraphs.push(paragraph);
+        if is_last {
+            return (paragraphs, true);
+        }
+    }
+    (paragraphs, false)
+}
+
+fn decide(
+    site: &Site,
+    store: &mut Store,
+    token: &str,
+    form: &Form,
+    now: Timestamp,
+) -> Result<Response, HttpError> {
+    let rules = (site.rules)();
+    let guest = admit(site, &rules, token, &DECIDING, now)?;
+    let verdict = guest
+        .verdicts()
+        .iter()
+        .find(|verdict| verdict.as_str() == form.verb);
+    let verdict = *verdict.ok_or(links::Refused::Purpose)?;
+    let back = |note: Note| note.link(format!("{}/d/{token}", site.base), "Back to the story");
+    let wrong = |text: &str| {
+        let note = Note::new(StatusCode::BAD_REQUEST, "Nothing was decided", &[text]);
+        back(note).show(&site.base)
+    };
+    if form
+        .note
+        .as_ref()
+        .is_some_and(|note| note.chars().count() > NOTE)
+    {
+        return Ok(wrong("A note holds up to 2,000 characters."));
+    }
+    let until = match form.until.as_deref().filter(|_| verdict == Verdict::Hold) {
+        None if verdict == Verdict::Hold => return Ok(wrong("Until when is it to be held?")),
+        None => None,
+        Some(text) => match schedule::moment(text, now, &guest.reviewer.timezone) {
+            Ok(until) => Some(until),
+            Err(_) => return Ok(wrong("Choose a day to hold it until.")),
+        },
+    };
+    // What stands in the file now is what is decided on.
+    let record = guest.item(store)?.item.record;
+    intake::look_again(store, &rules, record, now)?;
+    let listed = guest.item(store)?;
+    if listed.score.total > rules.desk.link_threshold {
+        return Ok(too_high(&rules, &listed).show(&site.base));
+    }
+    let claims = guest.token.claims;
+    let request = Request {
+        id: guest.token.decision(verdict.as_str()),
+        item: ItemRef {
+            id: claims.item,
+            version: Some(claims.version),
+        },
+        verdict,
+        actor: &Actor::Reviewer(guest.reviewer),
+        reason: form
+            .reason
+            .as_deref()
+            .filter(|_| verdict == Verdict::Reject),
+        note: form.note.as_deref(),
+        until,
+    };
+    let note = match review::decide(store, &rules, &request, now) {
+        Ok(listed) => done(&guest, &rules, &listed, verdict),
+        Err(ReviewError::Stale { .. } | ReviewError::Taken(_)) => {
+            let listed = guest.item(store)?;
+            let happened =
+                store.read(|tx| review::happened_since(tx, claims.item, claims.version))?;
+            moved_on(&guest, &listed, happened)
+        }
+        Err(ReviewError::NotNow { status, .. }) => not_now(status),
+        Err(ReviewError::Past(_)) => return Ok(wrong("That day has begun; choose a later one.")),
+        Err(ReviewError::NoReason { .. }) => {
+            return Ok(wrong("The desk does not know this reason any more."));
+        }
+        Err(ReviewError::NoItem(id)) => return Err(links::Refused::Item(id).into()),
+        Err(ReviewError::NotHers { email, queue, id }) => {
+            return Err(links::Refused::Queue {
+                email,
+                queue,
+                item: id,
+            }
+            .into());
+        }
+        Err(ReviewError::Store(error)) => return Err(error.into()),
+        Err(error) => return Ok(wrong(&error.to_string())),
+    };
+    Ok(note.show(&site.base))
+}
+
+/// What was done. It is the same when it is asked for again, so that it tells nothing of what the
+/// write-back has come to.
+fn done(guest: &Guest<'_>, rules: &RuleSet, listed: &Listed, verdict: Verdict) -> Note {
+    let item = &listed.item;
+    let title = shown::line(name(listed), 200);
+    let writes = rules
+        .source(&listed.source)
+        .is_some_and(|source| source.write);
+    let (head, what) = match (verdict, item.held_until) {
+        (Verdict::Approve, _) => ("Approved", "may be published".to_owned()),
+        (Verdict::Reject, _) => ("Rejected", "stays unpublished".to_owned()),
+        (_, Some(until)) => {
+            let until = clock(until, &guest.reviewer.timezone);
+            (
+                "Held",
+                format!("is held until {until}, and waits again then"),
+            )
+        }
+        (_, None) => ("Held", "is held".to_owned()),
+    };
+    let what = format!("“{title}” {what}.");
+    let file = match verdict {
+        Verdict::Hold => "Its file is left as it is.",
+        _ if writes => {
+            "Your decision is stored. It is being written into the story's file, within moments."
+        }
+        _ => "Your decision is stored. The files of this source are not written by the desk.",
+    };
+    let note = Note::new(StatusCode::OK, head, &[&what, file]);
+    note.link(guest.open(item.version), "Changed your mind?")
+}
