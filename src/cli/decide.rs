@@ -73,12 +73,8 @@ pub(super) fn run(
     let mut store = desk.store()?;
     intake::pass_time(&mut store, now)?;
     let mut exit = Exit::Done;
-    let mut decided = Vec::new();
+    let (mut decided, mut failed) = (Vec::new(), None);
     for item in &args.items {
-        // What stands in the file now is what is decided on.
-        if let Some(item) = store.read(|tx| tx.item(item.id))? {
-            intake::look_again(&mut store, &rules, item.record, now)?;
-        }
         let note = args.note.as_deref();
         let request = Request {
             id: args.id.unwrap_or_else(uuid::Uuid::now_v7),
@@ -89,16 +85,30 @@ pub(super) fn run(
             note,
             until,
         };
-        match review::decide(&mut store, &rules, &request, now) {
+        match decide(&mut store, &rules, &request, now) {
             Ok(listed) => decided.push(listed),
-            Err(ReviewError::Store(error)) => return Err(error.into()),
+            Err(ReviewError::Store(error)) => {
+                failed = Some(anyhow::Error::from(error).context(format!("item {}", item.id)));
+                break;
+            }
             Err(error) => {
                 desk.screen.complain(error.to_string())?;
                 exit = Exit::Wrong;
             }
         }
     }
-    let outcomes = write_back_now(desk, &mut store, &rules, &decided)?;
+    let mut outcomes = Vec::new();
+    if failed.is_none() {
+        match write_back_now(desk, &mut store, &rules, &decided) {
+            Ok(written) => outcomes = written,
+            // What was decided is told of, whatever fails after.
+            Err(error) if !decided.is_empty() => {
+                let stands = "the decision stands, and is not yet written into its file";
+                failed = Some(error.context(stands));
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
     let mut lines = Vec::new();
     for listed in decided {
         let line = report(&outcomes, listed, now);
@@ -115,7 +125,20 @@ pub(super) fn run(
     if desk.screen.is_json() {
         desk.screen.json(&lines)?;
     }
-    Ok(exit)
+    failed.map_or(Ok(exit), Err)
+}
+
+/// Decides on what stands in the file now.
+fn decide(
+    store: &mut Store,
+    rules: &RuleSet,
+    request: &Request<'_>,
+    now: jiff::Timestamp,
+) -> Result<Listed, ReviewError> {
+    if let Some(item) = store.read(|tx| tx.item(request.item.id))? {
+        intake::look_again(store, rules, item.record, now)?;
+    }
+    review::decide(store, rules, request, now)
 }
 
 fn actor<'r>(rules: &'r RuleSet, email: Option<&str>) -> Result<Actor<'r>, Usage> {

@@ -104,6 +104,9 @@ impl<'a> Pass<'a> {
         }
         if !frozen {
             self.drop_missing(store, missing)?;
+            // Those too that a pass lost a file of, and was stopped or killed before it judged them.
+            self.displaced
+                .extend(store.read(|tx| tx.unjudged(&source.name))?);
         }
         if read_anew {
             store.write(|tx| tx.set_reading(&source.name, &reading))?;

@@ -450,10 +450,12 @@ pub(super) fn land(
         "{name}-{}.eml",
         recipient.chars().map(safe).collect::<String>()
     ));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    // Its name follows from the row too: what a process that was killed has left is written over.
+    let part = folder.join(format!(".{name}.tmp"));
+    let mut file = std::fs::File::create(&part)?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(&path).map_err(|error| error.error)?;
+    file.sync_all()?;
+    std::fs::rename(&part, &path)?;
     std::fs::File::open(folder)?.sync_all()?;
     Ok(path)
 }

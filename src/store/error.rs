@@ -57,12 +57,14 @@ fn plain(error: &rusqlite::Error) -> String {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             "nothing in it was changed; `copydesk restore FILE` puts a backup in its place and keeps it"
         }
-        Some(ErrorCode::DiskFull) => "nothing was done; free some space and try again",
+        Some(ErrorCode::DiskFull) => {
+            "what was under way is not done; free some space and try again"
+        }
         Some(ErrorCode::SystemIoFailure) => {
-            "nothing was done; see that the disk is well and has space, and try again"
+            "what was under way is not done; see that the disk is well and has space, and try again"
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another program keeps it locked; nothing was done, try again"
+            "another program keeps it locked; what was under way is not done, try again"
         }
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "it and its folder must be writable for this user"

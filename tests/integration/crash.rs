@@ -206,7 +206,7 @@ fn holds(desk: &Desk, acknowledged: &[Acknowledged]) {
 }
 
 /// No digest landed twice, and none tells its reader nothing new.
-fn once_each(desk: &Desk, database: &Connection) {
+pub(crate) fn once_each(desk: &Desk, database: &Connection) {
     let mails = if desk.path("state/mail").exists() {
         desk.mails()
     } else {

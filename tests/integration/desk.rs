@@ -1,13 +1,12 @@
 //! The desk: a whole copydesk in a temporary folder, run through its command line at a chosen time.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -75,7 +74,7 @@ pub(crate) const REVIEWERS: &str = r#"reviewers:
 
 pub(crate) struct Desk {
     dir: TempDir,
-    now: Cell<Timestamp>,
+    now: Mutex<Timestamp>,
 }
 
 impl Desk {
@@ -88,6 +87,23 @@ impl Desk {
             .with_rules("reviewers.yaml", REVIEWERS)
     }
 
+    /// Another desk that is as this one is now; in memory where there is such a place, since it is
+    /// one of many.
+    pub(crate) fn copy(&self) -> Self {
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() {
+            tempfile::tempdir_in(memory)
+        } else {
+            tempfile::tempdir()
+        };
+        let copy = Self {
+            dir: dir.unwrap(),
+            now: Mutex::new(self.now()),
+        };
+        copy_folder(self.dir.path(), copy.dir.path());
+        copy
+    }
+
     /// A desk whose `rules/` is empty.
     pub(crate) fn with_no_rules() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -95,7 +111,7 @@ impl Desk {
         fs::create_dir(dir.path().join("rules")).unwrap();
         Self {
             dir,
-            now: Cell::new(START.parse().unwrap()),
+            now: Mutex::new(START.parse().unwrap()),
         }
     }
 
@@ -132,19 +148,21 @@ impl Desk {
 
     /// From here on it is this time.
     pub(crate) fn at(&self, now: &str) -> &Self {
-        self.now.set(now.parse().unwrap());
+        *self.now.lock().unwrap() = now.parse().unwrap();
         self
     }
 
     /// From here on it is that much later: `61s`, `72h`.
     pub(crate) fn later(&self, by: &str) -> &Self {
         let by: SignedDuration = by.parse().unwrap();
-        self.now.set(self.now.get().checked_add(by).unwrap());
+        let mut now = self.now.lock().unwrap();
+        *now = now.checked_add(by).unwrap();
+        drop(now);
         self
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.now.get()
+        *self.now.lock().unwrap()
     }
 
     pub(crate) fn path(&self, below: impl AsRef<Path>) -> PathBuf {
@@ -357,6 +375,19 @@ impl Desk {
         files
             .filter(|file| file.extension().is_some_and(|ending| ending == "eml"))
             .collect()
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let from = entry.unwrap().path();
+        let to = to.join(from.file_name().unwrap());
+        if from.is_dir() {
+            fs::create_dir(&to).unwrap();
+            copy_folder(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+        }
     }
 }
 

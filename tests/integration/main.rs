@@ -27,6 +27,7 @@ mod kinds;
 mod mail;
 mod mail_once;
 mod model;
+mod nth;
 mod policies;
 mod properties;
 mod race;

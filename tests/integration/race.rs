@@ -9,7 +9,6 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -27,6 +26,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::crash::Random;
 use crate::desk::Desk;
+use crate::nth::under_strace;
 use crate::service::rounds;
 use crate::smtp::found;
 
@@ -432,27 +432,13 @@ fn run_failing(desk: &Desk, args: &[&str], fault: &str, path: Option<&Path>) -> 
     if !found("strace", "strace", &["-o", "/dev/null", "true"]) {
         return None;
     }
-    let command = desk.command(args);
-    let mut traced = Command::new("strace");
     let call = fault.split(':').next().unwrap();
-    traced.args(["-f", "-qq", "-o"]).arg(desk.path("trace"));
-    traced.args([
-        "-e",
-        &format!("trace={call}"),
-        "-e",
-        &format!("inject={fault}"),
-    ]);
+    let (trace, inject) = (format!("trace={call}"), format!("inject={fault}"));
+    let mut options = vec!["-e", &trace, "-e", &inject];
     if let Some(path) = path {
-        traced.arg("-P").arg(path);
+        options.extend(["-P", path.to_str().unwrap()]);
     }
-    traced.arg(command.get_program()).args(command.get_args());
-    traced.current_dir(desk.path("."));
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => traced.env(name, value),
-            None => traced.env_remove(name),
-        };
-    }
+    let mut traced = under_strace(desk, &desk.command(args), &options);
     let output = traced.output().unwrap();
     let trace = fs::read_to_string(desk.path("trace")).unwrap();
     let met = ["INJECTED", "killed by SIGKILL"];
