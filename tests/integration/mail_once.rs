@@ -28,10 +28,10 @@ use crate::service::rounds;
 const BOUND: Duration = Duration::from_secs(60);
 
 /// A mail that a server answered with 2xx to its dot, by Message-ID.
-type Taken = BTreeMap<String, Vec<String>>;
+pub(crate) type Taken = BTreeMap<String, Vec<String>>;
 
 /// What a server does at a step: `greeting`, a verb, or `text` after the final dot.
-struct Reply {
+pub(crate) struct Reply {
     /// What it says, piece by piece.
     pieces: Vec<Vec<u8>>,
     /// How often it says all that.
@@ -45,7 +45,7 @@ struct Reply {
 }
 
 impl Reply {
-    fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         Self {
             pieces: vec![format!("{text}\r\n").into_bytes()],
             times: 1,
@@ -79,7 +79,7 @@ impl Reply {
     }
 }
 
-fn kind(step: &str) -> &'static str {
+pub(crate) fn kind(step: &str) -> &'static str {
     match step {
         "greeting" => "220 mail.example.org",
         "EHLO" => "250-mail.example.org\r\n250 8BITMIME",
@@ -90,13 +90,13 @@ fn kind(step: &str) -> &'static str {
 }
 
 /// An SMTP server that plays a script, and keeps what it took.
-struct Server {
-    port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     taken: Arc<Mutex<Taken>>,
 }
 
 impl Server {
-    fn new(mut script: impl FnMut(&str) -> Reply + Send + 'static) -> Self {
+    pub(crate) fn new(mut script: impl FnMut(&str) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let taken: Arc<Mutex<Taken>> = Arc::default();
@@ -117,7 +117,7 @@ impl Server {
         settings
     }
 
-    fn taken(&self) -> Taken {
+    pub(crate) fn taken(&self) -> Taken {
         self.taken.lock().unwrap().clone()
     }
 }

@@ -22,6 +22,7 @@ use rusqlite::types::Value as SqlValue;
 use crate::bad_database::Disk;
 use crate::crash::{Random, once_each, seed};
 use crate::desk::{Desk, Run, assert_published, finish};
+use crate::mail_once::{Reply, Server, kind};
 use crate::service::{BOUND, beside, number, rounds, service};
 use crate::smtp::found;
 
@@ -860,6 +861,65 @@ fn a_service_killed_at_any_call_loses_no_decision() {
         kills.into_inner(),
         acknowledged.into_inner(),
         started.elapsed(),
+        wrong.len()
+    );
+    none(&wrong);
+}
+
+/// The command that mails by a server of this machine.
+fn mailing(desk: &Desk, server: &Server) -> Command {
+    let mut command = desk.command(&["notify"]);
+    command
+        .env(
+            "COPYDESK_SMTP_URL",
+            format!("smtp://127.0.0.1:{}", server.port),
+        )
+        .env("COPYDESK_MAIL_FROM", "desk@example.org");
+    command
+}
+
+#[test]
+fn a_mail_whose_sending_is_killed_at_any_call_comes_once() {
+    if !has_strace() {
+        return;
+    }
+    let mut random = Random(seed());
+    let scanned = eight();
+    scanned.scan();
+    let serve = || Server::new(|step| Reply::of(kind(step)));
+    let traced = scanned.copy();
+    let trace = format!("trace={CHANGES}");
+    let command = mailing(&traced, &serve());
+    under_strace(&traced, &command, &["-y", "-e", &trace])
+        .output()
+        .unwrap();
+    let all = calls(&traced.path("trace"));
+    assert!(all.iter().any(|call| call.name == "sendto"), "{all:?}");
+    let chosen = some(all, &mut random);
+    let twice = AtomicUsize::new(0);
+    let wrong = for_each(&chosen, |call| {
+        let (desk, server) = (scanned.copy(), serve());
+        call.meets("signal=KILL", &desk, &mailing(&desk, &server));
+        // A mail that was going out is looked after once its process is surely gone.
+        for later in ["21m", "16m", "1h"] {
+            desk.later(later);
+            finish(mailing(&desk, &server)).done();
+        }
+        let taken = server.taken();
+        assert_eq!(taken.len(), 1, "{call:?}: {taken:#?}");
+        let copies = taken.values().map(Vec::len).sum::<usize>();
+        let rows = |status| number(&desk, &format!("SELECT count(*) FROM mails WHERE {status}"));
+        assert_eq!(rows("status = 'sent'"), Some(1), "{call:?}");
+        if copies > 1 {
+            // Only where its text was out and the answer was not noted.
+            assert_eq!((copies, rows("lost = 1")), (2, Some(1)), "{call:?}");
+            twice.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    println!(
+        "| mail lost, or doubled but after its dot | {} kill points, {} twice after the dot, by the same Message-ID | {} |",
+        chosen.len(),
+        twice.into_inner(),
         wrong.len()
     );
     none(&wrong);
