@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use lettre::Address;
 use lettre::message::Mailbox;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// After this long a mail that is being sent is taken to be left behind by a process that died;
@@ -452,7 +453,12 @@ pub(super) fn land(
     ));
     // Its name follows from the row too: what a process that was killed has left is written over.
     let part = folder.join(format!(".{name}.tmp"));
-    let mut file = std::fs::File::create(&part)?;
+    let mut file = std::fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&part)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&part, &path)?;

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ const CHANGES: &str = "openat,?mkdir,mkdirat,write,writev,pwrite64,pwritev,fsync
     utimensat,sendto,sendmsg";
 
 /// In the short form, at so many calls.
-const FEW: usize = 32;
+const FEW: usize = 24;
 
 /// The command under strace; its trace goes into the desk's `trace`.
 pub(crate) fn under_strace(desk: &Desk, command: &Command, options: &[&str]) -> Command {
@@ -255,6 +256,13 @@ impl Whole {
         };
         let ids: BTreeSet<&str> = mails.iter().map(|mail| mail.id.as_str()).collect();
         assert_eq!(ids.len(), mails.len(), "one mail landed twice");
+        let eml = all
+            .keys()
+            .filter(|path| path.extension().is_some_and(|ending| ending == "eml"));
+        for mail in eml {
+            let mode = fs::metadata(mail).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "others may read {}", mail.display());
+        }
         Self {
             facts: whole,
             content,
