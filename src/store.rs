@@ -28,7 +28,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
@@ -36,6 +36,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("store/migrations/0005_guards.sql"),
     include_str!("store/migrations/0006_mail.sql"),
     include_str!("store/migrations/0007_exchange.sql"),
+    include_str!("store/migrations/0008_move.sql"),
 ];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write

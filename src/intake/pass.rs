@@ -78,7 +78,8 @@ impl<'a> Pass<'a> {
         let all = known.len();
         let reading = source.reading();
         let read_anew = store.read(|tx| tx.reading(&source.name))?.as_deref() != Some(&reading);
-        let difference = self.compare(watch::walk(&source.path), known, read_anew);
+        let mut difference = self.compare(watch::walk(&source.path), known, read_anew);
+        self.forget_moved(store, &mut difference.missing)?;
         let missing = &difference.missing;
         let vanished = missing
             .iter()
@@ -152,7 +153,8 @@ impl<'a> Pass<'a> {
         for path in paths {
             let location = Location::of(path);
             let known = store.read(|tx| tx.locations_below(&source.name, &location))?;
-            let difference = self.compare(watch::walk_below(&source.path, path), known, false);
+            let mut difference = self.compare(watch::walk_below(&source.path, path), known, false);
+            self.forget_moved(store, &mut difference.missing)?;
             looked.missing |= !difference.missing.is_empty();
             self.mark_missing(store, &difference.missing)?;
             to_read.extend(difference.to_read);
@@ -476,6 +478,24 @@ impl<'a> Pass<'a> {
         Ok(None)
     }
 
+    /// Leaves out what was moved out of the source by a write-back while this pass looked at files.
+    fn forget_moved(&self, store: &mut Store, missing: &mut Vec<Found>) -> Result<(), StoreError> {
+        if self.settling.source.move_to.is_none() || missing.is_empty() {
+            return Ok(());
+        }
+        let name = &self.settling.source.name;
+        store.read(|tx| {
+            let mut left = Vec::new();
+            for found in missing.drain(..) {
+                if tx.location(name, &found.location)?.is_some() {
+                    left.push(found);
+                }
+            }
+            *missing = left;
+            Ok(())
+        })
+    }
+
     fn mark_missing(&self, store: &mut Store, missing: &[Found]) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
         let newly: Vec<_> = missing
@@ -487,6 +507,9 @@ impl<'a> Pass<'a> {
         }
         store.write(|tx| {
             for found in newly {
+                if tx.location(&source.name, &found.location)?.is_none() {
+                    continue;
+                }
                 tx.put_location(
                     &source.name,
                     &Found {
@@ -550,7 +573,7 @@ impl<'a> Pass<'a> {
         self.take_in(store, folder, readings)?;
         store.write(|tx| {
             for id in self.displaced {
-                if tx.locations_of(id)?.is_empty() {
+                if tx.locations_of(id)?.is_empty() && !is_moved(tx, id)? {
                     tx.set_gone(id, Some(now))?;
                     if let Some(item) = tx.item_of(id)? {
                         tx.advance(&item, Cause::Gone, None, now)?;
@@ -560,6 +583,14 @@ impl<'a> Pass<'a> {
             Ok(())
         })
     }
+}
+
+/// Whether we have moved out the story as it stands: then it is not gone.
+fn is_moved(tx: &Tx<'_>, record: i64) -> Result<bool, StoreError> {
+    let Some(known) = tx.record(record)? else {
+        return Ok(false);
+    };
+    Ok(!tx.moved_of(record, known.revision)?.is_empty())
 }
 
 /// Raises or ends a source's alarm, if that changes anything.
