@@ -28,6 +28,7 @@ mod mail;
 mod mail_once;
 mod model;
 mod moving;
+mod paths;
 mod policies;
 mod properties;
 mod race;

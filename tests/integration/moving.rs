@@ -4,7 +4,16 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
+use copydesk::intake::{self, Control};
+use copydesk::item::Verdict;
+use copydesk::review::{self, Actor, Request};
+use copydesk::rules::RuleSet;
+use copydesk::store::Store;
+use copydesk::write_back;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, Story, assert_published};
@@ -135,6 +144,64 @@ fn many_that_are_moved_freeze_nothing() {
     }
     assert_eq!(desk.problems(), Vec::<Value>::new());
     assert_eq!(desk.status_of(1), "rejected");
+}
+
+/// As in the service, where the two are loops of their own.
+#[test]
+fn a_pass_that_looks_while_files_are_moved_takes_none_for_gone() {
+    let desk = desk();
+    for n in 0..30 {
+        let url = format!("https://example.org/{n}");
+        desk.story(&format!("{n}.md")).url(&url).write();
+    }
+    desk.scan();
+    let (database, first) = (desk.path("state/copydesk.db"), desk.now());
+    let open = || Store::open(&database).unwrap();
+    let rules = RuleSet::load(&desk.path("rules")).unwrap();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let (mut store, mut now, mut passes) = (open(), first, 0);
+            while !over.load(Ordering::SeqCst) {
+                // Less than what makes a missing file a gone one.
+                now += SignedDuration::from_millis(1);
+                intake::scan(&mut store, &rules, now, &Control::NONE).unwrap();
+                passes += 1;
+            }
+            passes
+        });
+        let mut store = open();
+        for round in 0..6 {
+            for id in 1..=30 {
+                let request = Request {
+                    id: uuid::Uuid::now_v7(),
+                    item: id.to_string().parse().unwrap(),
+                    verdict: [Verdict::Reject, Verdict::Reopen][round % 2],
+                    actor: &Actor::User("tester".into()),
+                    reason: None,
+                    note: None,
+                    until: None,
+                };
+                review::decide(&mut store, &rules, &request, desk.now()).unwrap();
+            }
+            write_back::tick(&mut store, &rules, desk.now()).unwrap();
+            assert_eq!(in_source(&desk).len(), 30 * (round % 2));
+            let alarm = store.read(|tx| tx.alarm("news")).unwrap();
+            assert_eq!(alarm, None, "round {round}");
+        }
+        over.store(true, Ordering::SeqCst);
+        assert!(looking.join().unwrap() > 6);
+    });
+    assert_eq!(desk.later("1h").scan()["queued"], 30);
+    for id in 1..=30 {
+        let told = kinds(&desk, id);
+        let odd = ["gone", "back", "outside", "revised", "reasserted"];
+        assert!(
+            !told.iter().any(|kind| odd.contains(&kind.as_str())),
+            "{told:?}"
+        );
+    }
+    assert_eq!(desk.problems(), Vec::<Value>::new());
 }
 
 #[test]

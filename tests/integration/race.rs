@@ -164,15 +164,15 @@ fn wait_for_swap(folder: &Path) {
 }
 
 /// A desk in this process: the database is in memory, the files are real.
-struct Here {
-    desk: Desk,
-    rules: RuleSet,
-    store: Store,
-    now: Timestamp,
+pub(crate) struct Here {
+    pub(crate) desk: Desk,
+    pub(crate) rules: RuleSet,
+    pub(crate) store: Store,
+    pub(crate) now: Timestamp,
 }
 
 impl Here {
-    fn new(desk: Desk) -> Self {
+    pub(crate) fn new(desk: Desk) -> Self {
         Self {
             rules: RuleSet::load(&desk.path("rules")).unwrap(),
             store: Store::in_memory().unwrap(),
@@ -181,7 +181,7 @@ impl Here {
         }
     }
 
-    fn scan(&mut self) {
+    pub(crate) fn scan(&mut self) {
         self.now += SignedDuration::from_hours(3);
         intake::scan(&mut self.store, &self.rules, self.now, &Control::NONE).unwrap();
     }
@@ -207,7 +207,7 @@ impl Here {
         review::decide(&mut self.store, &self.rules, &request, self.now).unwrap();
     }
 
-    fn tick(&mut self) -> Vec<Outcome> {
+    pub(crate) fn tick(&mut self) -> Vec<Outcome> {
         write_back::tick(&mut self.store, &self.rules, self.now).unwrap()
     }
 }
