@@ -625,3 +625,59 @@ fn is_being_written(source: &Source, location: &Location, broken: &record::Broke
 fn told(location: &Location) -> String {
     shown::line(location.as_str(), 200)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::RuleSet;
+    use crate::store::write_backs::MovedOut;
+    use jiff::Timestamp;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    /// A pass that has listed a file as missing while a write-back has moved it out.
+    #[test]
+    fn what_is_moved_out_during_a_pass_is_neither_missing_nor_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let yaml = "sources:\n  - {name: news, path: content, reject: {move: archive}}\nqueues:\n  - name: all\n";
+        std::fs::write(folder.path().join("a.yaml"), yaml).unwrap();
+        std::fs::create_dir(folder.path().join("content")).unwrap();
+        let rules = RuleSet::load(folder.path()).unwrap();
+        let source = &rules.sources[0];
+        let story = source.path.join("a.md");
+        std::fs::write(&story, "---\ntitle: A\npublished: false\n---\n").unwrap();
+        let mut store = Store::in_memory().unwrap();
+        super::super::scan(&mut store, &rules, NOW, &Control::NONE).unwrap();
+        let mut missing = store.read(|tx| tx.locations("news")).unwrap();
+        assert_eq!(missing.len(), 1);
+
+        std::fs::remove_file(&story).unwrap();
+        let (id, revision) = (missing[0].record.unwrap(), missing[0].revision.unwrap());
+        let moved = MovedOut {
+            location: missing[0].location.clone(),
+            record: id,
+            revision,
+            raw: missing[0].raw.unwrap(),
+        };
+        store.write(|tx| tx.note_moved_out("news", &moved)).unwrap();
+
+        let mut tally = Tally::default();
+        let settling = Settling {
+            rules: &rules,
+            source,
+            now: NOW,
+        };
+        let mut pass = Pass::new(settling, &mut tally);
+        pass.mark_missing(&mut store, &missing).unwrap();
+        assert!(store.read(|tx| tx.locations("news")).unwrap().is_empty());
+        pass.forget_moved(&mut store, &mut missing).unwrap();
+        assert!(missing.is_empty());
+        pass.displaced.insert(id);
+        let opened = Folder::open(&source.path).unwrap();
+        pass.finish(&mut store, &opened).unwrap();
+        let known = store.read(|tx| tx.record(id)).unwrap().unwrap();
+        assert_eq!(known.gone_at, None);
+        let item = store.read(|tx| tx.item_of(id)).unwrap().unwrap();
+        assert!(item.status.is_open());
+    }
+}
