@@ -4,6 +4,7 @@ use super::screen::{WELL, styled};
 use super::{Desk, Exit, Usage};
 use crate::intake;
 use crate::item::{ItemRef, Verdict};
+use crate::record::file::transfer::Way;
 use crate::record::shown;
 use crate::review::{self, Actor, Request, ReviewError};
 use crate::rules::RuleSet;
@@ -111,7 +112,7 @@ pub(super) fn run(
     }
     let mut lines = Vec::new();
     for listed in decided {
-        let line = report(&outcomes, listed, now);
+        let line = report(&outcomes, listed, &rules, now);
         if desk.screen.is_json() {
             lines.push(line.item);
         } else {
@@ -173,24 +174,20 @@ fn write_back_now(
     let give_up = Instant::now() + Duration::from_secs(3);
     loop {
         let process = match Lock::take(&desk.folders.lock()) {
-            Ok(_lock) => return Ok(write_back::tick(store, rules, desk.now)?),
+            Ok(_lock) => {
+                let mut outcomes = write_back::tick(store, rules, desk.now)?;
+                // What could not even be tried.
+                let refused = ends(store, decided)?.into_iter().filter(|end| {
+                    let is_it = |o: &Outcome| (o.item, &o.location) == (end.item, &end.location);
+                    matches!(end.end, Some(End::Refused(_))) && !outcomes.iter().any(is_it)
+                });
+                outcomes.extend(refused.collect::<Vec<_>>());
+                return Ok(outcomes);
+            }
             Err(LockError::Held(process)) => process,
             Err(error) => return Err(error.into()),
         };
-        let written = store.read(|tx| {
-            let mut outcomes = Vec::new();
-            for listed in decided {
-                let item = listed.item.id;
-                let ends = tx.last_ends(item)?.into_iter();
-                outcomes.extend(ends.map(|(location, end)| Outcome {
-                    item,
-                    location,
-                    end,
-                    error: None,
-                }));
-            }
-            Ok::<_, StoreError>(outcomes)
-        })?;
+        let written = ends(store, decided)?;
         if written.iter().all(|outcome| outcome.end.is_some()) {
             return Ok(written);
         }
@@ -207,13 +204,33 @@ fn write_back_now(
     }
 }
 
+/// What has become of writing these decisions, as far as it is known.
+fn ends(store: &mut Store, decided: &[Listed]) -> Result<Vec<Outcome>, StoreError> {
+    store.read(|tx| {
+        let mut outcomes = Vec::new();
+        for listed in decided {
+            let item = listed.item.id;
+            let ends = tx.last_ends(item)?.into_iter();
+            outcomes.extend(ends.map(|(location, end)| Outcome {
+                item,
+                location,
+                end,
+                error: None,
+            }));
+        }
+        Ok(outcomes)
+    })
+}
+
 struct Report {
     item: crate::report::ItemLine,
     text: String,
     troubles: Vec<String>,
 }
 
-fn report(outcomes: &[Outcome], listed: Listed, now: jiff::Timestamp) -> Report {
+fn report(outcomes: &[Outcome], listed: Listed, rules: &RuleSet, now: jiff::Timestamp) -> Report {
+    let source = rules.source(&listed.source);
+    let move_to = source.and_then(|source| source.move_to.clone());
     let item = crate::report::ItemLine::of(listed, now);
     let hers: Vec<&Outcome> = outcomes
         .iter()
@@ -233,6 +250,18 @@ fn report(outcomes: &[Outcome], listed: Listed, now: jiff::Timestamp) -> Report 
     if !written.is_empty() {
         text.push_str(&format!("\n    written to {}", written.join(", ")));
     }
+    for outcome in &hers {
+        let Some(End::Moved(way)) = outcome.end else {
+            continue;
+        };
+        let location = &outcome.location;
+        let to = move_to.as_ref().filter(|_| way == Way::Out);
+        let line = match to.map(|to| to.join(location.to_path())) {
+            Some(to) => format!("moved to {}", shown::line(&to.to_string_lossy(), 100)),
+            None => format!("moved back to {}", shown::line(location.as_str(), 100)),
+        };
+        text.push_str(&format!("\n    {line}"));
+    }
     Report {
         text,
         troubles: hers.iter().filter_map(|outcome| trouble(outcome)).collect(),
@@ -245,7 +274,7 @@ pub(super) fn trouble(outcome: &Outcome) -> Option<String> {
     let location = shown::line(outcome.location.as_str(), 100);
     let item = outcome.item;
     match (&outcome.end, &outcome.error) {
-        (Some(End::Done(_)), _) => None,
+        (Some(End::Done(_) | End::Moved(_)), _) => None,
         (Some(End::Stale(why) | End::Refused(why)), _) => Some(format!(
             "item {item}: the decision is not written into {location}: {why}"
         )),

@@ -78,7 +78,8 @@ impl<'a> Pass<'a> {
         let all = known.len();
         let reading = source.reading();
         let read_anew = store.read(|tx| tx.reading(&source.name))?.as_deref() != Some(&reading);
-        let difference = self.compare(watch::walk(&source.path), known, read_anew);
+        let mut difference = self.compare(watch::walk(&source.path), known, read_anew);
+        self.forget_moved(store, &mut difference.missing)?;
         let missing = &difference.missing;
         let vanished = missing
             .iter()
@@ -155,7 +156,8 @@ impl<'a> Pass<'a> {
         for path in paths {
             let location = Location::of(path);
             let known = store.read(|tx| tx.locations_below(&source.name, &location))?;
-            let difference = self.compare(watch::walk_below(&source.path, path), known, false);
+            let mut difference = self.compare(watch::walk_below(&source.path, path), known, false);
+            self.forget_moved(store, &mut difference.missing)?;
             looked.missing |= !difference.missing.is_empty();
             self.mark_missing(store, &difference.missing)?;
             to_read.extend(difference.to_read);
@@ -479,6 +481,24 @@ impl<'a> Pass<'a> {
         Ok(None)
     }
 
+    /// Leaves out what was moved out of the source by a write-back while this pass looked at files.
+    fn forget_moved(&self, store: &mut Store, missing: &mut Vec<Found>) -> Result<(), StoreError> {
+        if self.settling.source.move_to.is_none() || missing.is_empty() {
+            return Ok(());
+        }
+        let name = &self.settling.source.name;
+        store.read(|tx| {
+            let mut left = Vec::new();
+            for found in missing.drain(..) {
+                if tx.location(name, &found.location)?.is_some() {
+                    left.push(found);
+                }
+            }
+            *missing = left;
+            Ok(())
+        })
+    }
+
     fn mark_missing(&self, store: &mut Store, missing: &[Found]) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
         let newly: Vec<_> = missing
@@ -490,6 +510,9 @@ impl<'a> Pass<'a> {
         }
         store.write(|tx| {
             for found in newly {
+                if tx.location(&source.name, &found.location)?.is_none() {
+                    continue;
+                }
                 tx.put_location(
                     &source.name,
                     &Found {
@@ -553,7 +576,7 @@ impl<'a> Pass<'a> {
         self.take_in(store, folder, readings)?;
         store.write(|tx| {
             for id in self.displaced {
-                if tx.locations_of(id)?.is_empty() {
+                if tx.locations_of(id)?.is_empty() && !is_moved(tx, id)? {
                     tx.set_gone(id, Some(now))?;
                     if let Some(item) = tx.item_of(id)? {
                         tx.advance(&item, Cause::Gone, None, now)?;
@@ -563,6 +586,14 @@ impl<'a> Pass<'a> {
             Ok(())
         })
     }
+}
+
+/// Whether we have moved out the story as it stands: then it is not gone.
+fn is_moved(tx: &Tx<'_>, record: i64) -> Result<bool, StoreError> {
+    let Some(known) = tx.record(record)? else {
+        return Ok(false);
+    };
+    Ok(!tx.moved_of(record, known.revision)?.is_empty())
 }
 
 /// Raises or ends a source's alarm, if that changes anything.
@@ -596,4 +627,60 @@ fn is_being_written(source: &Source, location: &Location, broken: &record::Broke
 
 fn told(location: &Location) -> String {
     shown::line(location.as_str(), 200)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::RuleSet;
+    use crate::store::write_backs::MovedOut;
+    use jiff::Timestamp;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    /// A pass that has listed a file as missing while a write-back has moved it out.
+    #[test]
+    fn what_is_moved_out_during_a_pass_is_neither_missing_nor_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let yaml = "sources:\n  - {name: news, path: content, reject: {move: archive}}\nqueues:\n  - name: all\n";
+        std::fs::write(folder.path().join("a.yaml"), yaml).unwrap();
+        std::fs::create_dir(folder.path().join("content")).unwrap();
+        let rules = RuleSet::load(folder.path()).unwrap();
+        let source = &rules.sources[0];
+        let story = source.path.join("a.md");
+        std::fs::write(&story, "---\ntitle: A\npublished: false\n---\n").unwrap();
+        let mut store = Store::in_memory().unwrap();
+        super::super::scan(&mut store, &rules, NOW, &Control::NONE).unwrap();
+        let mut missing = store.read(|tx| tx.locations("news")).unwrap();
+        assert_eq!(missing.len(), 1);
+
+        std::fs::remove_file(&story).unwrap();
+        let (id, revision) = (missing[0].record.unwrap(), missing[0].revision.unwrap());
+        let moved = MovedOut {
+            location: missing[0].location.clone(),
+            record: id,
+            revision,
+            raw: missing[0].raw.unwrap(),
+        };
+        store.write(|tx| tx.note_moved_out("news", &moved)).unwrap();
+
+        let mut tally = Tally::default();
+        let settling = Settling {
+            rules: &rules,
+            source,
+            now: NOW,
+        };
+        let mut pass = Pass::new(settling, &mut tally);
+        pass.mark_missing(&mut store, &missing).unwrap();
+        assert!(store.read(|tx| tx.locations("news")).unwrap().is_empty());
+        pass.forget_moved(&mut store, &mut missing).unwrap();
+        assert!(missing.is_empty());
+        pass.displaced.insert(id);
+        let opened = Folder::open(&source.path).unwrap();
+        pass.finish(&mut store, &opened).unwrap();
+        let known = store.read(|tx| tx.record(id)).unwrap().unwrap();
+        assert_eq!(known.gone_at, None);
+        let item = store.read(|tx| tx.item_of(id)).unwrap().unwrap();
+        assert!(item.status.is_open());
+    }
 }

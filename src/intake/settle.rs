@@ -208,10 +208,13 @@ impl Settling<'_> {
         } else {
             &self.source.reject
         };
-        let carried = self
-            .source
-            .wants_published(sets)
-            .is_none_or(|wanted| wanted == published);
+        // A file that stands here was not moved out, or is here again.
+        let moves_out = item.status == Status::Rejected && self.source.move_to.is_some();
+        let carried = !moves_out
+            && self
+                .source
+                .wants_published(sets)
+                .is_none_or(|wanted| wanted == published);
         if carried || !self.source.write || tx.is_write_pending(item.id, location)? {
             return Ok(());
         }

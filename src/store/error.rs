@@ -22,6 +22,14 @@ pub enum StoreError {
         /// What SQLite said.
         error: rusqlite::Error,
     },
+    /// It stands on another host.
+    #[error("the state folder `{}` is on {kind}, where SQLite can lose what it wrote; name a folder on a disk of this host by `--state` or COPYDESK_STATE", .path.display())]
+    Network {
+        /// The folder.
+        path: PathBuf,
+        /// The kind of file system.
+        kind: &'static str,
+    },
     /// The file is damaged.
     #[error("the database `{}` is damaged: {what}; nothing in it was changed; `copydesk restore FILE` puts a backup in its place and keeps it", .path.display())]
     Damaged {

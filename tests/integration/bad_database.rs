@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::desk::{Desk, finish};
+use crate::race::run_failing;
 use crate::service::{BOUND, Service, beside, number, service};
 use crate::smtp::found;
 
@@ -275,4 +276,21 @@ fn the_service_gets_over_a_full_disk_by_itself() {
         number(&desk, "SELECT count(*) FROM failures") == Some(0)
     });
     running.stop();
+}
+
+#[test]
+fn a_state_folder_of_another_host_is_refused_and_left_alone() {
+    for (kind, magic) in [("NFS", "6969000000000000"), ("SMB", "424d53fe00000000")] {
+        let desk = Desk::new();
+        desk.story("a.md").write();
+        fs::create_dir(desk.path("state")).unwrap();
+        let fault = format!("statfs:poke_exit=@arg2={magic}");
+        let state = desk.path("state");
+        let Some(seen) = run_failing(&desk, &["scan"], &fault, Some(&state)) else {
+            return;
+        };
+        assert!(seen.contains(kind) && seen.contains("--state"), "{seen}");
+        assert!(!desk.path("state/copydesk.db").exists(), "{kind}");
+        desk.scan();
+    }
 }

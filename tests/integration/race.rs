@@ -112,7 +112,8 @@ impl Ground {
         }
         self.unsafe_by_upstream.fetch_add(1, Ordering::SeqCst);
         if let Way::RemoveAndCreate = act.way {
-            fs::remove_file(file).unwrap();
+            // It may have been moved away.
+            let _ = fs::remove_file(file);
         }
         let mut written = File::create(file).unwrap();
         written.write_all(first).unwrap();
@@ -163,15 +164,15 @@ fn wait_for_swap(folder: &Path) {
 }
 
 /// A desk in this process: the database is in memory, the files are real.
-struct Here {
-    desk: Desk,
-    rules: RuleSet,
-    store: Store,
-    now: Timestamp,
+pub(crate) struct Here {
+    pub(crate) desk: Desk,
+    pub(crate) rules: RuleSet,
+    pub(crate) store: Store,
+    pub(crate) now: Timestamp,
 }
 
 impl Here {
-    fn new(desk: Desk) -> Self {
+    pub(crate) fn new(desk: Desk) -> Self {
         Self {
             rules: RuleSet::load(&desk.path("rules")).unwrap(),
             store: Store::in_memory().unwrap(),
@@ -180,7 +181,7 @@ impl Here {
         }
     }
 
-    fn scan(&mut self) {
+    pub(crate) fn scan(&mut self) {
         self.now += SignedDuration::from_hours(3);
         intake::scan(&mut self.store, &self.rules, self.now, &Control::NONE).unwrap();
     }
@@ -206,7 +207,7 @@ impl Here {
         review::decide(&mut self.store, &self.rules, &request, self.now).unwrap();
     }
 
-    fn tick(&mut self) -> Vec<Outcome> {
+    pub(crate) fn tick(&mut self) -> Vec<Outcome> {
         write_back::tick(&mut self.store, &self.rules, self.now).unwrap()
     }
 }
@@ -350,6 +351,118 @@ fn upstream_and_write_back_race_and_no_version_is_lost() {
     );
 }
 
+/// As [`batch`], where a rejection moves the file: upstream's newest version is in one of the two
+/// places, and out of the source only as it was rejected.
+fn batch_of_moves(random: &mut Random, count: usize, sums: &mut Sums) {
+    let mut here = Here::new(crate::moving::desk());
+    let (file, out) = (here.desk.content("a.md"), here.desk.path("_archive/a.md"));
+    let mut last = Version {
+        number: 0,
+        title: 0,
+    };
+    here.desk.write("a.md", last.bytes(false));
+    let (ground, mut rejected) = (Ground::default(), HashSet::new());
+    let (order, orders) = mpsc::channel::<Vec<Act>>();
+    let (report, reports) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for acts in orders {
+                acts.iter().for_each(|act| ground.act(&file, act));
+                report.send(()).unwrap();
+            }
+            drop(report);
+        });
+        for round in 0..count {
+            here.scan();
+            let (status, version, title) = here.item();
+            let acts: Vec<Act> = (0..1 + random.next(2))
+                .map(|_| {
+                    last.number += 1;
+                    last.title += u64::from(random.next(4) == 0);
+                    Act {
+                        after: Duration::from_micros(random.next(2) * random.next(9_000)),
+                        aimed: random.next(2) == 0,
+                        way: [Way::Rename, Way::InPlace, Way::RemoveAndCreate]
+                            [usize::try_from(random.next(3)).unwrap()],
+                        version: last,
+                    }
+                })
+                .collect();
+            sums.versions += u64::try_from(acts.len()).unwrap();
+            let told = format!("round {round}: {status} {acts:?}");
+            order.send(acts).unwrap();
+            match status {
+                Status::Pending => {
+                    here.decide(Verdict::Reject, version);
+                    rejected.insert(title);
+                }
+                Status::Rejected => here.decide(Verdict::Reopen, version),
+                _ => {}
+            }
+            for outcome in here.tick() {
+                match outcome.end {
+                    Some(End::Moved(_)) => sums.written += 1,
+                    Some(_) => sums.stale += 1,
+                    None => sums.put_off += 1,
+                }
+            }
+            reports.recv().unwrap();
+            let read = |path: &Path| Some(Version::read(&fs::read(path).ok()?)?.0);
+            let (stands, left) = (read(&file), read(&out));
+            if stands != Some(last) && (left != Some(last) || stands.is_some()) {
+                sums.lost
+                    .push(format!("{told}: {stands:?}, {left:?} for {last:?}"));
+                fs::write(&file, last.bytes(false)).unwrap();
+            }
+            if left.is_some_and(|left| !rejected.contains(&left.title)) {
+                sums.wrong.push(format!("{told}: {left:?} was moved out"));
+            }
+            for (folder, most) in [(file.parent(), 1), (out.parent(), 1)] {
+                let names = fs::read_dir(folder.unwrap()).map_or(0, Iterator::count);
+                assert!(names <= most, "left beside the file: {told}");
+            }
+        }
+        drop(order);
+    });
+    for _ in 0..3 {
+        here.scan();
+        here.tick();
+    }
+    let (status, ..) = here.item();
+    assert_eq!(file.exists(), status != Status::Rejected, "{status}");
+    let stands = if file.exists() { &file } else { &out };
+    let (newest, _) = Version::read(&fs::read(stands).unwrap()).unwrap();
+    assert_eq!(newest, last);
+    sums.rounds += count;
+}
+
+#[test]
+fn upstream_and_a_move_race_and_no_version_is_lost() {
+    let mut random = Random(crate::crash::seed());
+    let (all, mut sums) = (rounds().unwrap_or(100), Sums::default());
+    let started = Instant::now();
+    while sums.rounds < all {
+        let count = BATCH.min(all - sums.rounds);
+        batch_of_moves(&mut random, count, &mut sums);
+    }
+    println!(
+        "| moves raced on real files | {} rounds, {} upstream versions, {} moves, {} stale, {} put off, {:?} | lost {} | moved unjudged {} |",
+        sums.rounds,
+        sums.versions,
+        sums.written,
+        sums.stale,
+        sums.put_off,
+        started.elapsed(),
+        sums.lost.len(),
+        sums.wrong.len(),
+    );
+    assert!(sums.lost.is_empty() && sums.wrong.is_empty(), "{sums:#?}");
+    assert!(
+        sums.written > sums.rounds / 10 && sums.stale + sums.put_off > 0,
+        "no race: {sums:?}"
+    );
+}
+
 /// Every file below a folder: its name, inode, bytes and times.
 fn state(folder: &Path) -> Vec<(PathBuf, u64, Vec<u8>, i64, i64)> {
     use std::os::unix::fs::MetadataExt;
@@ -428,7 +541,12 @@ fn a_folder_swapped_for_a_link_at_any_moment_is_not_written_through() {
 
 /// Runs a command with a fault in its system calls, those that touch `path` if one is named; returns
 /// what it said. `None` if that is not possible here.
-fn run_failing(desk: &Desk, args: &[&str], fault: &str, path: Option<&Path>) -> Option<String> {
+pub(crate) fn run_failing(
+    desk: &Desk,
+    args: &[&str],
+    fault: &str,
+    path: Option<&Path>,
+) -> Option<String> {
     if !found("strace", "strace", &["-o", "/dev/null", "true"]) {
         return None;
     }
