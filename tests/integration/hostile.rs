@@ -57,6 +57,10 @@ enum Lay {
     Other(fn(&Path) -> bool),
 }
 
+/// Something else than a plain file: its number, what it is, its name, what makes it, and what must
+/// come of it.
+type Other = (u8, &'static str, &'static str, fn(&Path) -> bool, Outcome);
+
 impl Input {
     fn path(&self, desk: &Desk) -> std::path::PathBuf {
         desk.content(OsStr::from_bytes(&self.name))
@@ -389,7 +393,7 @@ fn inputs() -> Vec<Input> {
         add(58, "a name of ours", name.into(), lay, Passed(""));
     }
 
-    let others: [(u8, &'static str, &str, fn(&Path) -> bool, Outcome); 10] = [
+    let others: [Other; 10] = [
         (
             41,
             "a link to a file",
