@@ -22,7 +22,7 @@ use crate::rules::{Reviewer, RuleSet};
 use crate::schedule::rfc3339;
 use crate::store::mails::NewMail;
 use crate::store::{Store, StoreError, Tx};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lettre::Address;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
@@ -221,6 +221,10 @@ pub enum When {
     Now,
 }
 
+/// A schedule that was kept this far ahead was so before the clock was set back, and what it waits
+/// for must not be years away.
+const SET_BACK: SignedDuration = SignedDuration::from_hours(1);
+
 /// The addresses of those whose digest time has come, and notes that it was kept: times that were
 /// missed are made up once.
 fn keep_schedules(
@@ -235,6 +239,7 @@ fn keep_schedules(
             continue;
         };
         let kept_to = tx.kept_to(&reviewer.email)?;
+        let kept_to = kept_to.filter(|kept_to| *kept_to <= now + SET_BACK);
         if let Some(at) = crate::schedule::cron::due(schedule, &reviewer.timezone, kept_to, now) {
             tx.keep_to(&reviewer.email, at)?;
             come.push(reviewer.email.clone());
@@ -247,7 +252,11 @@ fn message_id(kind: &str, from: &Mailbox) -> String {
     format!("<{kind}-{}@{}>", uuid::Uuid::now_v7(), from.email.domain())
 }
 
-fn message(
+/// The mail as it is stored and sent.
+///
+/// # Errors
+/// [`NotifyError::Message`] when an address cannot be written to.
+pub fn message(
     from: &Mailbox,
     owed: &Owed<'_>,
     message_id: &str,
@@ -323,7 +332,9 @@ fn waiting(tx: &Tx<'_>, now: Timestamp) -> Result<Vec<Waiting>, StoreError> {
     Ok(waiting)
 }
 
-fn provider(fields: &Map) -> Option<String> {
+/// Who published a record, as a digest names them.
+#[must_use]
+pub fn provider(fields: &Map) -> Option<String> {
     match (
         crate::record::provider(fields),
         crate::record::domain(fields),
@@ -336,7 +347,9 @@ fn provider(fields: &Map) -> Option<String> {
     }
 }
 
-fn topics(fields: &Map) -> Vec<String> {
+/// What a record is about, as its file says.
+#[must_use]
+pub fn topics(fields: &Map) -> Vec<String> {
     let list = fields
         .get("topics")
         .and_then(|topics| topics.as_list())

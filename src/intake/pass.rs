@@ -202,7 +202,7 @@ impl<'a> Pass<'a> {
                 }
                 watch::Met::File { .. } => {}
                 watch::Met::Passed { path, why } => {
-                    if source.includes(&path) {
+                    if why == watch::TOO_DEEP || source.includes(&path) {
                         tracing::warn!(
                             source = source.name,
                             "`{}` is passed over: {why}",
@@ -525,13 +525,14 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Forgets files that were missing already in an earlier pass, long enough ago.
+    /// Forgets files that were missing already in an earlier pass, long enough ago; as long ahead is
+    /// before the clock was set back.
     fn drop_missing(&mut self, store: &mut Store, missing: &[Found]) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
         let is_gone = |found: &&Found| {
             found
                 .missing_since
-                .is_some_and(|since| now.duration_since(since) >= GRACE)
+                .is_some_and(|since| now.duration_since(since).abs() >= GRACE)
         };
         let gone: Vec<_> = missing.iter().filter(is_gone).collect();
         if gone.is_empty() {

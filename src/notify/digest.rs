@@ -153,7 +153,8 @@ pub fn due(
         ((0, 0), 0) => {
             let again = last
                 .zip(remind)
-                .is_some_and(|(last, remind)| now.duration_since(last) >= remind);
+                // As long ahead: the clock was set back since.
+                .is_some_and(|(last, remind)| now.duration_since(last).abs() >= remind);
             if !again {
                 return None;
             }

@@ -122,7 +122,7 @@ impl Outbox {
 
 /// Mails whose process died while it sent them: they may have arrived if their text was going out.
 pub(super) fn look_after_abandoned(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
-    for (claim, text_is_out) in tx.abandoned_mails(now - ABANDONED)? {
+    for (claim, text_is_out) in tx.abandoned_mails(ABANDONED, now)? {
         let answer = "copydesk was stopped while it was sent";
         if text_is_out {
             tx.mail_uncertain(claim, answer, now + AFTER_LOST_ANSWER)?;

@@ -14,6 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 pub const TAKEN: &str = "another story stands there now, and its own file stays in the folder of `move`; \
      move it by hand";
 
+/// No write-back waits longer for its next try: one that seems to was put off before the clock was
+/// set back.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(2);
+
 /// A decision on its way into one file.
 #[derive(Clone, Debug)]
 pub struct WriteBack {
@@ -234,13 +238,11 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<u32, StoreError> {
         let sql = "SELECT count(*) FROM write_backs
-                   WHERE item = ?1 AND path = ?2 AND reassert = 1 AND status IN ('pending', 'done') AND created_at > ?3";
+                   WHERE item = ?1 AND path = ?2 AND reassert = 1 AND status IN ('pending', 'done')
+                   AND created_at > ?3 AND created_at <= ?4";
+        let (since, to) = (Micros(now - within), Micros(now + within));
         Ok(self
-            .one(
-                sql,
-                (item, location.as_str(), Micros(now - within)),
-                |row| row.get(0),
-            )?
+            .one(sql, (item, location.as_str(), since, to), |row| row.get(0))?
             .unwrap_or_default())
     }
 
@@ -279,8 +281,8 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn due_write_backs(&self, now: Timestamp) -> Result<Vec<WriteBack>, StoreError> {
         let sql = "SELECT id, item, source, path, verb, tries FROM write_backs
-                   WHERE status = 'pending' AND next_at <= ?1 ORDER BY id";
-        self.all(sql, [Micros(now)], |row| {
+                   WHERE status = 'pending' AND (next_at <= ?1 OR next_at > ?2) ORDER BY id";
+        self.all(sql, [Micros(now), Micros(now + LONGEST_WAIT)], |row| {
             Ok(WriteBack {
                 id: row.get(0)?,
                 item: row.get(1)?,

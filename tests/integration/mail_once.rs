@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use copydesk::config::Secret;
 use copydesk::notify::outbox::{self, Outbox, Sent, Way};
 use copydesk::notify::smtp::{Failure, Limits, Session, SmtpSettings};
-use copydesk::store::Store;
 use copydesk::store::mails::NewMail;
+use copydesk::store::{Store, Tx};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -520,6 +520,31 @@ fn a_slow_server_is_waited_for_and_sends_once() {
     assert_eq!(post.status(&to), "sent");
     assert_eq!(server.taken()[&id].len(), 1);
     assert!(Limits::default().after_text >= Duration::from_secs(600));
+}
+
+#[test]
+fn what_was_put_off_before_the_clock_was_set_back_does_not_wait_for_it() {
+    let busy = Server::new(|step| match step {
+        "RCPT" => Reply::of("451 4.3.0 later"),
+        step => Reply::of(kind(step)),
+    });
+    let good = Server::new(|step| Reply::of(kind(step)));
+    let mut post = Post::new();
+    let right = post.now;
+    post.later(87_660, 0);
+    let (to, _) = post.queue();
+    post.deliver(&busy.settings(without_limits()));
+    assert_eq!(post.status(&to), "queued");
+    let until = post.now + SignedDuration::from_hours(1);
+    let suspend = |tx: &Tx<'_>| tx.suspend("r2@example.org", "550 no", until, until);
+    post.store.write(suspend).unwrap();
+    post.now = right;
+    let (second, _) = post.queue();
+    post.deliver(&good.settings(without_limits()));
+    assert_eq!(
+        (post.status(&to), post.status(&second)),
+        ("sent".into(), "sent".into())
+    );
 }
 
 #[test]

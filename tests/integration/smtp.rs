@@ -23,14 +23,14 @@ const BOUND: Duration = Duration::from_secs(60);
 type Script = Box<dyn Fn(&str) -> String + Send>;
 
 /// An SMTP server on this machine that plays a script.
-struct Server {
-    port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     heard: Arc<Mutex<Vec<String>>>,
     mails: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    fn new(script: impl Fn(&str) -> String + Send + 'static) -> Self {
+    pub(crate) fn new(script: impl Fn(&str) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             port: listener.local_addr().unwrap().port(),
@@ -50,7 +50,7 @@ impl Server {
     }
 
     /// A server that takes everything.
-    fn kind() -> Self {
+    pub(crate) fn kind() -> Self {
         Self::new(kind)
     }
 
@@ -66,7 +66,7 @@ impl Server {
     }
 
     /// What the client said, in order; `connection` for each connection.
-    fn heard(&self) -> Vec<String> {
+    pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
 
@@ -76,12 +76,12 @@ impl Server {
     }
 
     /// The whole mails that came, taken or not.
-    fn mails(&self) -> Vec<String> {
+    pub(crate) fn mails(&self) -> Vec<String> {
         self.mails.lock().unwrap().clone()
     }
 }
 
-fn kind(step: &str) -> String {
+pub(crate) fn kind(step: &str) -> String {
     match step {
         "greeting" => "220 mail.example.org",
         "EHLO" => "250-mail.example.org\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME",
