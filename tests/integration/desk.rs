@@ -81,7 +81,12 @@ pub(crate) struct Desk {
 impl Desk {
     /// A desk with a small, complete set of rules and no content yet.
     pub(crate) fn new() -> Self {
-        Self::with_no_rules()
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// The same in a folder of its own below this one.
+    pub(crate) fn below(folder: &Path) -> Self {
+        Self::with_no_rules_below(folder)
             .with_rules("sources.yaml", SOURCES)
             .with_rules("scoring.yaml", SCORING)
             .with_rules("queues.yaml", QUEUES)
@@ -90,7 +95,11 @@ impl Desk {
 
     /// A desk whose `rules/` is empty.
     pub(crate) fn with_no_rules() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::with_no_rules_below(&std::env::temp_dir())
+    }
+
+    fn with_no_rules_below(folder: &Path) -> Self {
+        let dir = tempfile::tempdir_in(folder).unwrap();
         fs::create_dir(dir.path().join("content")).unwrap();
         fs::create_dir(dir.path().join("rules")).unwrap();
         Self {
@@ -357,6 +366,17 @@ impl Desk {
         files
             .filter(|file| file.extension().is_some_and(|ending| ending == "eml"))
             .collect()
+    }
+}
+
+/// A folder whose files are in memory, if there is one.
+pub(crate) fn memory() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    let is_there = tempfile::tempfile_in(&memory).is_ok();
+    if is_there {
+        memory
+    } else {
+        std::env::temp_dir()
     }
 }
 

@@ -44,4 +44,5 @@ mod topic_files;
 mod trial;
 mod upstream;
 mod warnings;
+mod watching;
 mod write_back;
