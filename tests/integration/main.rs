@@ -27,6 +27,7 @@ mod kinds;
 mod mail;
 mod mail_once;
 mod model;
+mod noise;
 mod policies;
 mod properties;
 mod race;

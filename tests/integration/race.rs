@@ -72,11 +72,12 @@ enum Way {
     RemoveAndCreate,
 }
 
-/// One write of upstream's, so long after the one before, or after the desk has made its new file.
+/// One write of upstream's, so long after the one before, or after the desk has made a file of that
+/// ending.
 #[derive(Debug)]
 struct Act {
     after: Duration,
-    aimed: bool,
+    aimed: Option<&'static str>,
     way: Way,
     version: Version,
 }
@@ -87,6 +88,10 @@ struct Ground {
     /// Odd while upstream itself leaves less than a whole file.
     unsafe_by_upstream: AtomicU64,
     over: AtomicBool,
+    /// Once upstream is about to write.
+    ready: AtomicBool,
+    /// While the desk writes, or may.
+    ticks: AtomicBool,
     approved: Mutex<HashSet<u64>>,
     reads: AtomicU64,
     invalid: Mutex<Vec<String>>,
@@ -100,8 +105,9 @@ impl Ground {
         if let Way::Rename = act.way {
             fs::write(&beside, &bytes).unwrap();
         }
-        if act.aimed {
-            wait_for_swap(file.parent().unwrap());
+        self.ready.store(true, Ordering::SeqCst);
+        if let Some(ending) = act.aimed {
+            self.wait_for(ending, file.parent().unwrap());
         }
         let started = Instant::now();
         while started.elapsed() < act.after {
@@ -147,20 +153,19 @@ impl Ground {
         }
     }
 
+    /// Until the desk has made its new file (`.tmp`), or made it whole and is about to exchange the
+    /// names (`.swap`), if it does.
+    fn wait_for(&self, ending: &str, folder: &Path) {
+        let is_made = |entry: std::io::Result<fs::DirEntry>| {
+            let ending = ending.as_bytes();
+            entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().ends_with(ending))
+        };
+        while self.ticks.load(Ordering::SeqCst) && !fs::read_dir(folder).unwrap().any(is_made) {}
+    }
+
     fn is_approved(&self, version: Version) -> bool {
         self.approved.lock().unwrap().contains(&version.title)
     }
-}
-
-/// Until the desk is about to exchange two names, if it is.
-fn wait_for_swap(folder: &Path) {
-    let started = Instant::now();
-    let is_swap = |entry: std::io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().ends_with(b".swap"))
-    };
-    while started.elapsed() < Duration::from_millis(30)
-        && !fs::read_dir(folder).unwrap().any(is_swap)
-    {}
 }
 
 /// A desk in this process: the database is in memory, the files are real.
@@ -258,40 +263,48 @@ struct Batch {
     rounds: usize,
     /// Where its files are.
     folder: PathBuf,
-    /// A reader takes a core, and with it the aim: every second batch has one.
+    /// A reader takes a core, and with it the aim: every fourth batch has one.
     is_read: bool,
 }
 
 /// Plays so many rounds, the first of them with files on disk and the rest in memory, a few batches
 /// at a time: most of each is waiting.
 fn play(all: usize, on_disk: usize, batch: impl Fn(Batch) -> Sums + Sync) -> Sums {
-    let seed = crate::crash::seed();
-    let (next, sums) = (AtomicUsize::new(0), Mutex::new(Sums::default()));
+    let (seed, sums) = (crate::crash::seed(), Mutex::new(Sums::default()));
+    let lanes = if all > 1_000 { 6 } else { 2 };
+    in_lanes(lanes, all.div_ceil(BATCH), |number| {
+        let begun = number * BATCH;
+        let done = batch(Batch {
+            random: Random(seed.wrapping_add(number as u64 * 7_919)),
+            rounds: BATCH.min(all - begun),
+            folder: if begun < on_disk {
+                std::env::temp_dir()
+            } else {
+                memory()
+            },
+            is_read: number.is_multiple_of(4),
+        });
+        sums.lock().unwrap().add(done);
+    });
+    sums.into_inner().unwrap()
+}
+
+/// Does pieces of work, numbered from 0, in a few threads.
+pub(crate) fn in_lanes(lanes: usize, pieces: usize, work: impl Fn(usize) + Sync) {
+    let next = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for _ in 0..if all > 1_000 { 4 } else { 2 } {
+        for _ in 0..lanes {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::SeqCst);
-                    let begun = number * BATCH;
-                    if begun >= all {
+                    if number >= pieces {
                         return;
                     }
-                    let done = batch(Batch {
-                        random: Random(seed.wrapping_add(number as u64 * 7_919)),
-                        rounds: BATCH.min(all - begun),
-                        folder: if begun < on_disk {
-                            std::env::temp_dir()
-                        } else {
-                            memory()
-                        },
-                        is_read: number.is_multiple_of(2),
-                    });
-                    sums.lock().unwrap().add(done);
+                    work(number);
                 }
             });
         }
     });
-    sums.into_inner().unwrap()
 }
 
 /// Upstream at work on one file beside the desk.
@@ -305,11 +318,17 @@ struct Upstream<'g> {
 impl Upstream<'_> {
     /// Does all this in a thread of its own.
     fn start(&self, acts: Vec<Act>) {
+        self.ground.ticks.store(true, Ordering::SeqCst);
+        self.ground.ready.store(false, Ordering::SeqCst);
         self.order.send(acts).unwrap();
+        while !self.ground.ready.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
     }
 
-    /// Waits until it is done.
+    /// Waits until it is done; the desk writes no more.
     fn join(&self) {
+        self.ground.ticks.store(false, Ordering::SeqCst);
         self.reports.recv().unwrap();
     }
 
@@ -317,7 +336,7 @@ impl Upstream<'_> {
     fn act(&self, way: Way, version: Version) {
         let act = Act {
             after: Duration::ZERO,
-            aimed: false,
+            aimed: None,
             way,
             version,
         };
@@ -358,6 +377,11 @@ impl Drop for Over<'_> {
     }
 }
 
+/// Three of four times, what upstream waits for before it writes.
+fn any_aim(random: &mut Random) -> Option<&'static str> {
+    [None, Some(".tmp"), Some(".swap"), Some(".swap")][usize::try_from(random.next(4)).unwrap()]
+}
+
 fn any_way(random: &mut Random) -> Way {
     match random.next(3) {
         0 => Way::Rename,
@@ -383,10 +407,10 @@ fn overwritten(batch: Batch) -> Sums {
             let (status, version, title) = here.item();
             let mut acts = Vec::new();
             for n in 0..1 + random.next(3) {
-                let aimed = n == 0 && random.next(4) > 0;
+                let aimed = any_aim(&mut random).filter(|_| n == 0);
                 let after = match (n, aimed) {
-                    (0, true) => random.next(2) * random.next(200),
-                    (0, false) => random.next(9_000),
+                    (0, Some(_)) => random.next(2) * random.next(200),
+                    (0, None) => random.next(9_000),
                     _ => random.next(2) * random.next(2_000),
                 };
                 last.number += 1;
@@ -544,15 +568,14 @@ fn replaced(batch: Batch) -> Sums {
             sums.refused += usize::from(!is_approved);
             replace(moment == Moment::BeforeTheWrite);
             if moment == Moment::InTheWrite {
-                let aimed = random.next(4) > 0;
-                let after = if aimed {
-                    random.next(200)
-                } else {
-                    random.next(3_000)
+                let aimed = any_aim(&mut random);
+                let after = match aimed {
+                    Some(_) => random.next(2) * random.next(200),
+                    None => random.next(3_000),
                 };
                 let started = acts.iter().enumerate().map(|(n, (way, version))| Act {
                     after: Duration::from_micros(if n == 0 { after } else { random.next(500) }),
-                    aimed: aimed && n == 0,
+                    aimed: aimed.filter(|_| n == 0),
                     way: *way,
                     version: *version,
                 });
