@@ -160,7 +160,9 @@ impl Ground {
             let ending = ending.as_bytes();
             entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().ends_with(ending))
         };
-        while self.ticks.load(Ordering::SeqCst) && !fs::read_dir(folder).unwrap().any(is_made) {}
+        while self.ticks.load(Ordering::SeqCst) && !fs::read_dir(folder).unwrap().any(is_made) {
+            std::hint::spin_loop();
+        }
     }
 
     fn is_approved(&self, version: Version) -> bool {

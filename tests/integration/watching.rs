@@ -17,7 +17,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 
 use crate::crash::{Random, seed};
-use crate::desk::{Desk, finish};
+use crate::desk::{Desk, finish, memory};
 use crate::race::under_strace;
 use crate::service::{BOUND, Service, beside, records, rounds, scanned_at, service};
 use crate::smtp::found;
@@ -150,7 +150,7 @@ fn put(path: &PathBuf, text: &str, way: usize) {
 #[test]
 fn files_that_change_while_the_service_runs_are_all_evaluated() {
     let (files, mut random) = (rounds().unwrap_or(600), Random(seed()));
-    let desk = Desk::new();
+    let desk = Desk::below(&memory());
     let service = Service::start(&desk);
     let started = Instant::now();
     write(&desk, files, &mut random);
@@ -164,7 +164,7 @@ fn files_that_change_while_the_service_runs_are_all_evaluated() {
 
 #[test]
 fn files_written_into_folders_just_made_are_never_missed() {
-    let desk = Desk::new();
+    let desk = Desk::below(&memory());
     let service = Service::start(&desk);
     let passes = scanned_at(&desk);
     let folders = rounds().map_or(200, |files| files / 3);
@@ -178,7 +178,7 @@ fn files_written_into_folders_just_made_are_never_missed() {
             written += 1;
         }
         if folder % 10 == 9 {
-            let all = || records(&desk) == i64::try_from(written).unwrap();
+            let all = || records(&desk) == i64::from(written);
             longest = longest.max(service.until("all files are in", BOUND, all));
         }
     }
@@ -195,7 +195,7 @@ fn files_written_into_folders_just_made_are_never_missed() {
 
 #[test]
 fn an_event_queue_that_runs_over_misses_no_file() {
-    let desk = Desk::new();
+    let desk = Desk::below(&memory());
     let mut command = service(&desk);
     command.env("COPYDESK_LOG", "info");
     let service = Service::spawn(&desk, command);
@@ -250,7 +250,7 @@ fn a_source_that_cannot_be_watched_is_polled_and_no_file_is_missed() {
     }
     let (files, seed) = (rounds().unwrap_or(300), seed());
     let no_events = || {
-        let desk = Desk::new();
+        let desk = Desk::below(&memory());
         desk.write("first.md", small("first"));
         let service = failing(&desk, "inotify_init1", "error=EMFILE");
         polled(&desk, &service, "raise fs.inotify.max_user_instances");
@@ -261,7 +261,7 @@ fn a_source_that_cannot_be_watched_is_polled_and_no_file_is_missed() {
         service.stop();
     };
     let few_watches = || {
-        let desk = Desk::new();
+        let desk = Desk::below(&memory());
         // With the source's own folder, these take up all watches but three.
         for n in 0..60 {
             desk.write(format!("before/{n}/first.md"), small(&n.to_string()));
