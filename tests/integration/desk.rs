@@ -369,11 +369,12 @@ impl Desk {
     }
 }
 
-/// A folder whose files are in memory, if there is one.
+/// A folder whose files are in memory, if there is one with room.
 pub(crate) fn memory() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
-    let is_there = tempfile::tempfile_in(&memory).is_ok();
-    if is_there {
+    let room = rustix::fs::statvfs(&memory).map_or(0, |found| found.f_bavail * found.f_frsize);
+    let is_writable = tempfile::tempfile_in(&memory).is_ok();
+    if is_writable && room > 1 << 30 {
         memory
     } else {
         std::env::temp_dir()
