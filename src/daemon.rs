@@ -116,7 +116,7 @@ pub async fn run(
         Arc::clone(&look),
         Arc::new(ready),
         stop.clone(),
-    )?;
+    );
     let watch = every("watch and scan", 1).woken_by(&look);
     loops.spawn(watch.run(open.clone(), move || looking.clone_job()));
 

@@ -257,7 +257,8 @@ impl Tx<'_> {
         Ok(self.one(sql, [item], |_| Ok(()))?.is_some())
     }
 
-    /// Notes that a decision is not written again, since upstream takes it back too often.
+    /// Notes that a decision is not written again, since upstream takes it back too often. Returns
+    /// whether that is new: a feed that goes on for days leaves no more than one note.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -267,12 +268,17 @@ impl Tx<'_> {
         location: &Location,
         error: &str,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let last = "SELECT status = 'stopped' FROM write_backs WHERE item = ?1 AND path = ?2
+                    ORDER BY id DESC LIMIT 1";
+        if self.one(last, (item.id, location.as_str()), |row| row.get(0))? == Some(true) {
+            return Ok(false);
+        }
         self.reassert(item, location, now)?;
         let sql = "UPDATE write_backs SET status = 'stopped', error = ?3, closed_at = ?4
                    WHERE item = ?1 AND path = ?2 AND status = 'pending'";
-        self.run(sql, (item.id, location.as_str(), error, Micros(now)))
-            .map(drop)
+        self.run(sql, (item.id, location.as_str(), error, Micros(now)))?;
+        Ok(true)
     }
 
     /// Write-backs whose time has come, oldest first.

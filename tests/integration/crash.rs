@@ -296,7 +296,7 @@ fn a_service_that_is_killed_loses_nothing_and_does_nothing_twice() {
         println!("{} after {:?}", kill + 1, started.elapsed());
     }
     println!(
-        "{kills} kills, {records} records, {decisions} decisions acknowledged, {mails} mails, {:?}",
+        "| acknowledged decision lost, or anything done twice, when the service is killed | {kills} kills at random moments, {records} records, {decisions} decisions acknowledged, {mails} mails, {:.0?} | 0 lost, 0 twice |",
         started.elapsed()
     );
     assert!(decisions > 0, "nothing was decided");

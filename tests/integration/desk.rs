@@ -80,7 +80,12 @@ pub(crate) struct Desk {
 impl Desk {
     /// A desk with a small, complete set of rules and no content yet.
     pub(crate) fn new() -> Self {
-        Self::with_no_rules()
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// The same in a folder of its own below this one.
+    pub(crate) fn below(folder: &Path) -> Self {
+        Self::with_no_rules_below(folder)
             .with_rules("sources.yaml", SOURCES)
             .with_rules("scoring.yaml", SCORING)
             .with_rules("queues.yaml", QUEUES)
@@ -90,12 +95,7 @@ impl Desk {
     /// Another desk that is as this one is now; in memory where there is such a place, since it is
     /// one of many.
     pub(crate) fn copy(&self) -> Self {
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() {
-            tempfile::tempdir_in(memory)
-        } else {
-            tempfile::tempdir()
-        };
+        let dir = tempfile::tempdir_in(memory());
         let copy = Self {
             dir: dir.unwrap(),
             now: Mutex::new(self.now()),
@@ -106,7 +106,11 @@ impl Desk {
 
     /// A desk whose `rules/` is empty.
     pub(crate) fn with_no_rules() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::with_no_rules_below(&std::env::temp_dir())
+    }
+
+    fn with_no_rules_below(folder: &Path) -> Self {
+        let dir = tempfile::tempdir_in(folder).unwrap();
         fs::create_dir(dir.path().join("content")).unwrap();
         fs::create_dir(dir.path().join("rules")).unwrap();
         Self {
@@ -388,6 +392,18 @@ fn copy_folder(from: &Path, to: &Path) {
         } else {
             fs::copy(&from, &to).unwrap();
         }
+    }
+}
+
+/// A folder whose files are in memory, if there is one with room.
+pub(crate) fn memory() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    let room = rustix::fs::statvfs(&memory).map_or(0, |found| found.f_bavail * found.f_frsize);
+    let is_writable = tempfile::tempfile_in(&memory).is_ok();
+    if is_writable && room > 1 << 30 {
+        memory
+    } else {
+        std::env::temp_dir()
     }
 }
 

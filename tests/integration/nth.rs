@@ -933,18 +933,19 @@ fn a_mail_whose_sending_is_killed_at_any_call_comes_once() {
     none(&wrong);
 }
 
-const MIGRATIONS: [&str; 7] = [
-    include_str!("../../src/store/migrations/0001_line.sql"),
-    include_str!("../../src/store/migrations/0002_flag.sql"),
-    include_str!("../../src/store/migrations/0003_shadow.sql"),
-    include_str!("../../src/store/migrations/0004_backup.sql"),
-    include_str!("../../src/store/migrations/0005_guards.sql"),
-    include_str!("../../src/store/migrations/0006_mail.sql"),
-    include_str!("../../src/store/migrations/0007_exchange.sql"),
-];
+/// What has made the database of each version, in order.
+fn migrations() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/migrations");
+    let files = fs::read_dir(folder).unwrap();
+    let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
+    texts.collect()
+}
 
 /// The same desk as an older copydesk would have it: what the first version could keep of it.
 fn older(desk: &Desk, version: usize) -> Desk {
+    let migrations = migrations();
     let desk = desk.copy();
     let (file, newer) = (desk.path("state/copydesk.db"), desk.path("newer.db"));
     fs::rename(&file, &newer).unwrap();
@@ -952,7 +953,7 @@ fn older(desk: &Desk, version: usize) -> Desk {
     database
         .execute_batch("PRAGMA foreign_keys = 0; PRAGMA journal_mode = WAL")
         .unwrap();
-    database.execute_batch(MIGRATIONS[0]).unwrap();
+    database.execute_batch(&migrations[0]).unwrap();
     let attach = "ATTACH DATABASE ?1 AS newer";
     database.execute(attach, [newer.to_str().unwrap()]).unwrap();
     let names = |sql: &str| -> Vec<String> {
@@ -970,7 +971,7 @@ fn older(desk: &Desk, version: usize) -> Desk {
         database.execute_batch(&copy).unwrap();
     }
     database.execute_batch("DETACH DATABASE newer").unwrap();
-    MIGRATIONS[1..version]
+    migrations[1..version]
         .iter()
         .for_each(|sql| database.execute_batch(sql).unwrap());
     let versions = "CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT";
@@ -1004,7 +1005,7 @@ fn an_upgrade_killed_or_failing_at_any_call_is_of_one_version_and_loses_nothing(
     }
     let upgrade = step("queue");
     let mut all = Vec::new();
-    let moments: Vec<(usize, Desk, Facts, Whole)> = (1..MIGRATIONS.len())
+    let moments: Vec<(usize, Desk, Facts, Whole)> = (1..migrations().len())
         .map(|version| {
             let before = older(&desk, version);
             let settled = before.copy();
@@ -1044,7 +1045,7 @@ fn an_upgrade_killed_or_failing_at_any_call_is_of_one_version_and_loses_nothing(
             };
             let (old, new) = (
                 format!("[Integer({version})]"),
-                format!("[Integer({})]", MIGRATIONS.len()),
+                format!("[Integer({})]", migrations().len()),
             );
             let copied = desk.copy();
             let found = facts(&copied.path("state/copydesk.db"), &VERSION);
