@@ -67,7 +67,7 @@ pub(super) struct Ledger {
     pub(super) items: BTreeMap<i64, Seen>,
     pub(super) asked: Vec<Asked>,
     /// The last decision on each content of each item.
-    last: BTreeMap<(i64, u64), Verdict>,
+    pub(super) last: BTreeMap<(i64, u64), Verdict>,
     events: i64,
     by_queue: BTreeSet<String>,
     failed_mails: BTreeSet<i64>,

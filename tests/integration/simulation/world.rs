@@ -1137,6 +1137,13 @@ impl<'g> World<'g> {
                 Status::Rejected => false,
                 _ => reads,
             };
+            let last = self.ledger.last.get(&(*id, item.number));
+            if item.status == Status::Pending
+                && last == Some(&Verdict::Reopen)
+                && (file.flag, file.content.flag) == (Some(true), Some(false))
+            {
+                return Err(format!("item {id} was taken back, and {place} is published still: {file:?}"));
+            }
             if wanted != reads && !stuck.contains_key(&place) {
                 return Err(format!(
                     "item {id} is {}, and {place} reads {reads}: {file:?}",
