@@ -1142,7 +1142,9 @@ impl<'g> World<'g> {
                 && last == Some(&Verdict::Reopen)
                 && (file.flag, file.content.flag) == (Some(true), Some(false))
             {
-                return Err(format!("item {id} was taken back, and {place} is published still: {file:?}"));
+                return Err(format!(
+                    "item {id} was taken back, and {place} is published still: {file:?}"
+                ));
             }
             if wanted != reads && !stuck.contains_key(&place) {
                 return Err(format!(
