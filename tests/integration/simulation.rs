@@ -92,7 +92,7 @@ fn rule_sets() -> Vec<String> {
             &format!("{urgent}{WIRE}{general}"),
         ),
         set(&both, &format!("{WIRE}{hot}")),
-        set(&format!("{section}{BETA}"), &format!("{general}")),
+        set(&format!("{section}{BETA}"), general),
     ]
 }
 

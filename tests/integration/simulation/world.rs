@@ -1029,7 +1029,8 @@ impl<'g> World<'g> {
             let taken = |other: &File| other.content.identity("") == content.identity("");
             let same = content.url.is_some() && self.files.values().any(taken);
             if (many || self.chance(2)) && !self.files.contains_key(&key) && !same {
-                self.write(&key, content);
+                let half = false;
+                self.write(&key, Content { half, ..content });
             }
         }
         self.pass()?;
