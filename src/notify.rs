@@ -108,10 +108,24 @@ pub fn tick(
     now: Timestamp,
 ) -> Result<Sent, NotifyError> {
     let started = Instant::now();
-    let clock = || now + started.elapsed();
+    tick_by(store, rules, outbox, when, &|| now + started.elapsed())
+}
+
+/// [`tick`], by a clock of the caller's: servers are waited for, and time goes on meanwhile.
+///
+/// # Errors
+/// [`NotifyError`].
+pub fn tick_by(
+    store: &mut Store,
+    rules: &RuleSet,
+    outbox: &Outbox,
+    when: When,
+    clock: &impl Fn() -> Timestamp,
+) -> Result<Sent, NotifyError> {
+    let now = clock();
     let mut sent = Sent::default();
     store.write(|tx| outbox::look_after_abandoned(tx, now))?;
-    let reached = outbox::deliver(store, outbox, &mut sent, &clock)?;
+    let reached = outbox::deliver(store, outbox, &mut sent, clock)?;
     // What is owed is seen and stored in one transaction, so that two processes do not tell twice.
     store.write(|tx| {
         let unsent = tx.unsent_mails()?;
@@ -157,7 +171,7 @@ pub fn tick(
         Ok::<_, NotifyError>(())
     })?;
     if reached {
-        outbox::deliver(store, outbox, &mut sent, &clock)?;
+        outbox::deliver(store, outbox, &mut sent, clock)?;
     }
     let unsent = store.read(|tx| tx.unsent_mails())?;
     sent.waiting = unsent

@@ -214,11 +214,13 @@ fn attempt(
         standing(store, write_back)?,
         rules.source(&write_back.source),
     ) {
-        (Some(standing), Some(source)) => prepare(rules, source, write_back, &standing),
         (None, _) => Ok(Prepared::End(End::Stale("its record is gone".into()))),
-        (_, None) => Ok(Prepared::End(End::Refused(
-            "its source is not in the rules any more".into(),
-        ))),
+        // Either may change again, and the decision stands.
+        (_, None) => Err("its source is not in the rules".into()),
+        (_, Some(source)) if !source.write => {
+            Err("its source is not written (`write: never`)".into())
+        }
+        (Some(standing), Some(source)) => prepare(rules, source, write_back, &standing),
     };
     let edit = match prepared {
         Ok(Prepared::Edit(edit)) => edit,
@@ -264,10 +266,11 @@ fn finish(
                 if let Some(moved) = &written.moved {
                     tx.note_moved_out(&write_back.source, moved)?;
                 }
-                if let Some((raw, stat)) = &written.file {
-                    tx.note_written(&write_back.source, &write_back.location, *raw, stat)?;
-                }
                 let item = tx.item(write_back.item)?;
+                if let (Some(item), Some((raw, stat))) = (&item, &written.file) {
+                    let file = (write_back.source.as_str(), &write_back.location);
+                    tx.note_written(item, file, *raw, stat)?;
+                }
                 if let (Some(item), Some(published)) = (&item, written.published) {
                     tx.set_published(item.record, published)?;
                 }

@@ -11,7 +11,7 @@ use crate::record::{Hash, Record, shown};
 use crate::store::records::{Found, Known};
 use crate::store::{Store, StoreError, Tx};
 use crate::{record, watch};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub(super) struct Pass<'a> {
     settling: Settling<'a>,
     tally: &'a mut Tally,
     /// Records that lost a file to another story, to be looked at when all files are read.
-    displaced: HashSet<i64>,
+    displaced: BTreeSet<i64>,
 }
 
 impl<'a> Pass<'a> {
@@ -52,7 +52,7 @@ impl<'a> Pass<'a> {
         Self {
             settling,
             tally,
-            displaced: HashSet::new(),
+            displaced: BTreeSet::new(),
         }
     }
 
@@ -178,13 +178,14 @@ impl<'a> Pass<'a> {
         known: Vec<Found>,
         read_anew: bool,
     ) -> Difference {
-        let source = self.settling.source;
-        let mut known: HashMap<Location, Found> = known
+        let Settling { source, now, .. } = self.settling;
+        let mut known: BTreeMap<Location, Found> = known
             .into_iter()
             .map(|found| (found.location.clone(), found))
             .collect();
         let (mut to_read, mut stats, mut closed) =
             (Vec::new(), HashSet::new(), Vec::<PathBuf>::new());
+
         for met in met {
             match met {
                 watch::Met::File { path, metadata } if source.includes(&path) => {
@@ -194,9 +195,10 @@ impl<'a> Pass<'a> {
                             if !read_anew
                                 && found.missing_since.is_none()
                                 && found.stat == Stat::of(&metadata).to_bytes() => {}
-                        _ => {
+                        found => {
                             stats.insert(Stat::of(&metadata).through_renames());
-                            to_read.push(location);
+                            let since = found.map_or(now, |found| found.first_seen);
+                            to_read.push((since, location));
                         }
                     }
                 }
@@ -230,8 +232,10 @@ impl<'a> Pass<'a> {
             .into_values()
             .filter(|found| !is_closed(found))
             .collect();
+        // The file that leads a record is read before the others that hold it.
+        to_read.sort();
         Difference {
-            to_read,
+            to_read: to_read.into_iter().map(|(_, location)| location).collect(),
             stats,
             missing,
         }

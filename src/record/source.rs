@@ -112,11 +112,16 @@ impl Source {
         self.include.is_match(path)
     }
 
-    /// How its files are read, as text to be compared: when it changes, every file is read again.
+    /// How its files are read, and that they are not written, as text to be compared: when it
+    /// changes, every file is read again, and held against what was decided.
     #[must_use]
     pub fn reading(&self) -> String {
         let Published { key, missing } = &self.published;
-        format!("{:?} {:?} {key:?} {missing}", self.identity, self.classes)
+        let never = if self.write { "" } else { " never" };
+        format!(
+            "{:?} {:?} {key:?} {missing}{never}",
+            self.identity, self.classes
+        )
     }
 
     /// What a decision that sets `wanted` makes of the published flag, if it sets it.

@@ -573,19 +573,22 @@ impl Tx<'_> {
         self.run(sql, (id, error, Micros(next_at))).map(drop)
     }
 
-    /// Notes what a file holds after we wrote it, so that a pass knows our own write.
+    /// Notes what a file holds after we wrote it, so that a pass knows our own write; unless more
+    /// than that is new about the file, which a pass has to read then.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn note_written(
         &self,
-        source: &str,
-        location: &Location,
+        item: &Item,
+        (source, location): (&str, &Location),
         raw: Hash,
         stat: &[u8],
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE locations SET raw = ?3, stat = ?4 WHERE source = ?1 AND path = ?2";
-        self.run(sql, (source, location.as_str(), raw, stat))
+        let sql = "UPDATE locations SET raw = ?5, stat = ?6 WHERE source = ?3 AND path = ?4
+                   AND record = ?1 AND revision = ?2 AND broken_reason IS NULL";
+        let path = location.as_str();
+        self.run(sql, (item.record, item.revision, source, path, raw, stat))
             .map(drop)
     }
 

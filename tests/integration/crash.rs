@@ -17,6 +17,7 @@ use crate::desk::{Desk, Run, finish};
 use crate::service::{BOUND, Service, beside, number, rounds, service};
 
 /// A small generator (SplitMix64): what it gives follows from its seed.
+#[derive(Debug)]
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

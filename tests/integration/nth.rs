@@ -139,8 +139,8 @@ fn for_each<T: Sync>(things: &[T], work: impl Fn(&T) + Sync) -> Vec<String> {
 }
 
 /// In the short form a few of them, not always the same.
-fn some<T>(all: Vec<T>, random: &mut Random) -> Vec<T> {
-    if rounds().is_some() {
+fn some<T>(all: Vec<T>, rounds: Option<usize>, random: &mut Random) -> Vec<T> {
+    if rounds.is_some() {
         return all;
     }
     let stride = all.len().div_ceil(FEW);
@@ -457,7 +457,7 @@ fn a_run_killed_at_any_call_loses_no_decision_and_doubles_none() {
         let calls = calls_of(&moment.before, &moment.step);
         calls.into_iter().map(move |call| (moment, call))
     });
-    let chosen = some(all.collect(), &mut random);
+    let chosen = some(all.collect(), rounds(), &mut random);
     let hit = AtomicUsize::new(0);
     let wrong = for_each(&chosen, |(moment, call)| {
         let desk = moment.before.copy();
@@ -540,7 +540,7 @@ fn a_call_that_fails_costs_no_acknowledged_decision_and_is_told_of() {
             }
         }
     }
-    let chosen = some(all, &mut random);
+    let chosen = some(all, rounds(), &mut random);
     let (met, acknowledged) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let wrong = for_each(&chosen, |(moment, call, error)| {
         let desk = moment.before.copy();
@@ -840,7 +840,7 @@ fn a_service_killed_at_any_call_loses_no_decision() {
     finish(beside(&scanned, &["scan"])).done();
     let (traced, killed) = service_killed(None, &scanned, &mut Ledger::default());
     assert!(!killed);
-    let mut chosen = some(calls(&traced.path("trace")), &mut random);
+    let mut chosen = some(calls(&traced.path("trace")), rounds(), &mut random);
     if rounds().is_none() {
         chosen = chosen.into_iter().step_by(4).collect();
     }
@@ -903,7 +903,7 @@ fn a_mail_whose_sending_is_killed_at_any_call_comes_once() {
         .unwrap();
     let all = calls(&traced.path("trace"));
     assert!(all.iter().any(|call| call.name == "sendto"), "{all:?}");
-    let chosen = some(all, &mut random);
+    let chosen = some(all, rounds(), &mut random);
     let twice = AtomicUsize::new(0);
     let wrong = for_each(&chosen, |call| {
         let (desk, server) = (scanned.copy(), serve());
@@ -1028,7 +1028,7 @@ fn an_upgrade_killed_or_failing_at_any_call_is_of_one_version_and_loses_nothing(
             }
         }
     }
-    let chosen = some(all, &mut random);
+    let chosen = some(all, rounds(), &mut random);
     let (killed, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let wrong = for_each(
         &chosen,
@@ -1086,7 +1086,7 @@ fn a_restoring_killed_at_any_call_leaves_the_one_or_the_other() {
     let decisions = |desk: &Desk| decided(desk).remove(DECIDED[0]).unwrap();
     let (restore, now) = (step("restore desk.backup"), decisions(&desk));
     assert_eq!(now.len(), 1);
-    let chosen = some(calls_of(&desk, &restore), &mut random);
+    let chosen = some(calls_of(&desk, &restore), rounds(), &mut random);
     let wrong = for_each(&chosen, |call| {
         let desk = desk.copy();
         call.meets("signal=KILL", &desk, &restore.command(&desk));
