@@ -5,7 +5,8 @@ use lettre::message::Mailbox;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Where the two folders are.
@@ -92,7 +93,10 @@ impl Mail {
                     "`{}` holds no URL of an SMTP server",
                     file.display()
                 )),
-                Ok(text) => Ok(Some(Secret(text.trim().to_owned()))),
+                Ok(text) => {
+                    warn_if_open(file);
+                    Ok(Some(Secret(text.trim().to_owned())))
+                }
                 Err(error) => Err(format!(
                     "the URL of the SMTP server cannot be read from `{}`: {error}",
                     file.display()
@@ -181,6 +185,17 @@ impl Web {
             }
             _ => None,
         }
+    }
+}
+
+/// Warns of a file with a password that everyone on this machine may read.
+fn warn_if_open(file: &Path) {
+    let mode = std::fs::metadata(file).map(|metadata| metadata.permissions().mode());
+    if mode.is_ok_and(|mode| mode & 0o004 != 0) {
+        tracing::warn!(
+            "`{}` may hold a password, and may be read by every user of this machine: chmod o-r",
+            file.display()
+        );
     }
 }
 

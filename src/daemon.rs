@@ -109,8 +109,8 @@ pub async fn run(
     if last.is_none_or(|last| !last.stopped) {
         store.look_through()?;
     }
-    write_back::sweep(&mut store, &rules)?;
     let started = Timestamp::now();
+    write_back::sweep(&mut store, &rules, started)?;
     store.write(|tx| tx.service_started(std::process::id(), started))?;
     let in_force = InForce(Arc::new(RwLock::new(Arc::new(rules))));
     let stop = Stop::default();
@@ -133,7 +133,7 @@ pub async fn run(
         Arc::clone(&look),
         Arc::new(ready),
         stop.clone(),
-    )?;
+    );
     let watch = every("watch and scan", 1).woken_by(&look);
     loops.spawn(watch.run(open.clone(), move || looking.clone_job()));
 

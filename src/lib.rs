@@ -64,7 +64,8 @@
 //!    by reading both versions ([`record::edit`]). The new file is made whole and synced beside the
 //!    old one, the two names are exchanged, and what came out must be what was read; a version that
 //!    upstream wrote in between goes back ([`record::file::replace`]). The next pass knows our own
-//!    write by its state.
+//!    write by its state. Where `reject` names a folder, the file is moved there and looked at in the
+//!    same way ([`record::file::transfer`]); its record keeps the path, and is not gone.
 //!
 //! # Errors
 //!

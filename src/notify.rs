@@ -23,12 +23,13 @@ pub use plan::{Owed, Plan};
 use crate::notify::letter::Links;
 use crate::notify::outbox::{Delivered, Outbox, Sent, Way};
 use crate::notify::smtp::Session;
-use crate::rules::RuleSet;
+use crate::rules::{Reviewer, RuleSet};
 use crate::schedule::rfc3339;
 use crate::store::mails::NewMail;
 use crate::store::{Store, StoreError, Tx};
 use jiff::Timestamp;
 use lettre::Address;
+use lettre::message::Mailbox;
 use std::time::Instant;
 
 /// What is owed to each reviewer now, or why nothing is.
@@ -57,14 +58,28 @@ pub fn tick(
     now: Timestamp,
 ) -> Result<Sent, NotifyError> {
     let started = Instant::now();
-    let clock = || now + started.elapsed();
+    tick_by(store, rules, outbox, when, &|| now + started.elapsed())
+}
+
+/// [`tick`], by a clock of the caller's: servers are waited for, and time goes on meanwhile.
+///
+/// # Errors
+/// [`NotifyError`].
+pub fn tick_by(
+    store: &mut Store,
+    rules: &RuleSet,
+    outbox: &Outbox,
+    when: When,
+    clock: &impl Fn() -> Timestamp,
+) -> Result<Sent, NotifyError> {
+    let now = clock();
     let mut sent = Sent::default();
     store.write(|tx| outbox::look_after_abandoned(tx, now))?;
-    let reached = outbox::deliver(store, outbox, &mut sent, &clock)?;
+    let reached = outbox::deliver(store, outbox, &mut sent, clock)?;
     if when == When::Now || store.read(|tx| plan::may_be_owed(tx, rules, now))? {
         write_owed(store, rules, outbox, &mut sent, (when, now))?;
         if reached {
-            outbox::deliver(store, outbox, &mut sent, &clock)?;
+            outbox::deliver(store, outbox, &mut sent, clock)?;
         }
     }
     let unsent = store.read(|tx| tx.unsent_mails())?;
@@ -150,13 +165,13 @@ fn queue(
 /// # Errors
 /// [`NotifyError::Message`].
 pub fn preview(
-    plan: &Plan<'_>,
+    reviewer: &Reviewer,
     owed: &Owed,
-    outbox: &Outbox,
+    from: &Mailbox,
     now: Timestamp,
 ) -> Result<Vec<u8>, NotifyError> {
-    let id = message::id(owed.kind, &outbox.from);
-    let message = message::of(plan.reviewer, owed, (&outbox.from, &id), now)?;
+    let id = message::id(owed.kind, from);
+    let message = message::of(reviewer, owed, (from, &id), now)?;
     Ok(message.formatted())
 }
 

@@ -96,14 +96,15 @@ impl Broken {
         .contains(&self.reason.as_str())
     }
 
-    /// A fault at a line and a column, both from 1.
+    /// A fault at a line and a column, both from 1. A reason may repeat what stands there, and is
+    /// shown on terminals: it is one line, with nothing in it that acts.
     #[must_use]
     pub fn at((line, column): (usize, usize), reason: String) -> Self {
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         Self {
             line: number(line),
             column: number(column),
-            reason,
+            reason: shown::line(&reason, 300),
         }
     }
 }
@@ -115,7 +116,8 @@ impl Record {
     /// # Errors
     /// [`Broken`] when this is no record.
     pub fn read(bytes: &[u8], path: &str, source: &Source) -> Result<Self, Broken> {
-        let parts = split(bytes, Kind::of(path))?;
+        let parts = split(bytes, Kind::of(path))
+            .map_err(|broken| without_noise(broken, bytes, &source.classes))?;
         let mut fields = Map::default();
         let mut published = source.published.missing;
         let mut flag = None;
@@ -161,6 +163,33 @@ impl Record {
     pub fn title(&self) -> Option<&str> {
         text(&self.fields, "title")
     }
+}
+
+/// What is told of a fault in a volatile field quotes nothing that stands there. Since the file
+/// does not read, the field is the one that its line, or the last one that begins with a key, names.
+fn without_noise(mut broken: Broken, bytes: &[u8], classes: &Classes) -> Broken {
+    let text = String::from_utf8_lossy(bytes);
+    let upto = usize::try_from(broken.line).unwrap_or(usize::MAX);
+    let lines = || text.lines().take(upto);
+    let is_key =
+        |line: &&str| line.starts_with(|c: char| c.is_alphanumeric() || "_\"'?".contains(c));
+    let is_volatile = |key: &str| classes.volatile.iter().any(|volatile| volatile == key);
+    let names_one = |line: &str| {
+        classes
+            .volatile
+            .iter()
+            .any(|key| line.contains(key.as_str()))
+    };
+    if lines().filter(is_key).last().is_some_and(names_one) || lines().last().is_some_and(names_one)
+    {
+        let parts = broken.reason.split('`').enumerate();
+        let told = parts.map(|(n, part)| match n % 2 {
+            1 if !is_volatile(part) => "…",
+            _ => part,
+        });
+        broken.reason = told.collect::<Vec<_>>().join("`");
+    }
+    broken
 }
 
 /// A top-level field's text, if it is text and not blank.
@@ -256,11 +285,29 @@ fn hash_value(hasher: &mut blake3::Hasher, value: &Value) {
     }
 }
 
-/// Line endings are formatting: CRLF and CR are hashed as LF.
+/// Line endings are formatting: CRLF and CR are hashed as LF. A text may be 8 MiB of them, and is
+/// not copied whole for that.
 fn hash_text(hasher: &mut blake3::Hasher, text: &str) {
-    let text = lines_by_lf(text);
-    hash_length(hasher, b's', text.len());
-    hasher.update(text.as_bytes());
+    if !text.contains('\r') {
+        hash_length(hasher, b's', text.len());
+        hasher.update(text.as_bytes());
+        return;
+    }
+    hash_length(hasher, b's', text.len() - text.matches("\r\n").count());
+    let mut after_cr = false;
+    let mut lines = Vec::new();
+    for part in text.as_bytes().chunks(64 * 1024) {
+        lines.clear();
+        for byte in part {
+            match byte {
+                b'\r' => lines.push(b'\n'),
+                b'\n' if after_cr => {}
+                byte => lines.push(*byte),
+            }
+            after_cr = *byte == b'\r';
+        }
+        hasher.update(&lines);
+    }
 }
 
 fn hash_length(hasher: &mut blake3::Hasher, kind: u8, length: usize) {
@@ -269,10 +316,49 @@ fn hash_length(hasher: &mut blake3::Hasher, kind: u8, length: usize) {
         .update(&(length as u64).to_le_bytes());
 }
 
-fn lines_by_lf(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.contains('\r') {
-        text.replace("\r\n", "\n").replace('\r', "\n").into()
-    } else {
-        text.into()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hashed(text: &str) -> Hash {
+        let mut hasher = blake3::Hasher::new();
+        hash_text(&mut hasher, text);
+        Hash(*hasher.finalize().as_bytes())
+    }
+
+    #[test]
+    fn every_line_ending_is_hashed_as_one() {
+        let long = "x".repeat(64 * 1024 - 1);
+        for text in [
+            "",
+            "a",
+            "\n",
+            "a\n\nb\n",
+            "\n\n\n",
+            &format!("{long}\n\nb\n"),
+        ] {
+            for ending in ["\r\n", "\r"] {
+                let other = text.replace('\n', ending);
+                assert_eq!(hashed(&other), hashed(text), "{ending:?}");
+            }
+        }
+        assert_eq!(hashed("a\r\r\nb\n\rc"), hashed("a\n\nb\n\nc"));
+    }
+
+    #[test]
+    fn a_reason_cannot_act() {
+        for text in [
+            "---\n\"\\e[31mred\": 1\n\"\\e[31mred\": 2\n---\n",
+            "---\na: *\u{202e}b\n---\n",
+        ] {
+            let broken = kind::split(text.as_bytes(), Kind::Page).err().unwrap();
+            let acts = |c: char| c.is_control() || c == '\u{202e}';
+            assert!(!broken.reason.contains(acts), "{broken:?}");
+        }
+        let long = "k".repeat(1_000);
+        let text = format!("---\n{long}: 1\n{long}: 2\n---\n");
+        let broken = kind::split(text.as_bytes(), Kind::Page).err().unwrap();
+        assert!(broken.reason.len() < 120, "{broken:?}");
+        assert!(broken.reason.ends_with("stands twice"), "{broken:?}");
     }
 }

@@ -95,9 +95,10 @@ pub fn decide(
             reason: request.reason,
             note: request.note,
             until,
+            // A source that the rules do not name may be named again.
             writes: rules
                 .source(&listed.source)
-                .is_some_and(|source| source.write),
+                .is_none_or(|source| source.write),
         };
         // Before anything else is asked: what was done then may not be allowed now.
         match tx.answered(&decision)? {

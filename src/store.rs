@@ -30,7 +30,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
@@ -38,6 +38,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("store/migrations/0005_guards.sql"),
     include_str!("store/migrations/0006_mail.sql"),
     include_str!("store/migrations/0007_exchange.sql"),
+    include_str!("store/migrations/0008_move.sql"),
     include_str!("store/migrations/0009_telling.sql"),
 ];
 
@@ -76,6 +77,12 @@ impl Store {
                 error,
             };
             std::fs::create_dir_all(folder).map_err(failed)?;
+            // What does not tell is taken: a database in this folder is opened next.
+            let found = rustix::fs::statfs(folder).ok();
+            if let Some(kind) = found.and_then(|found| network(found.f_type)) {
+                let path = folder.to_owned();
+                return Err(StoreError::Network { path, kind });
+            }
         }
         Self::set_up(Connection::open(path).map_err(named)?, path)
     }
@@ -260,6 +267,20 @@ impl Store {
     }
 }
 
+/// The name of a file system that is another host's, by the number that `statfs(2)` gives it. There
+/// the locks and the shared memory of SQLite's write-ahead log do not work.
+fn network(magic: i64) -> Option<&'static str> {
+    // It is a signed number on some machines.
+    match magic & 0xffff_ffff {
+        0x6969 => Some("NFS"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
+        0x0102_1997 => Some("9P"),
+        0x00c3_6400 => Some("Ceph"),
+        0x5346_414f | 0x6b41_4653 => Some("AFS"),
+        _ => None,
+    }
+}
+
 impl Tx<'_> {
     /// Notes the last run of a kind of work: when, under which rules, and its counts as JSON.
     ///
@@ -399,6 +420,23 @@ mod tests {
         assert_eq!(store.read(|tx| tx.shadow_counts()).unwrap(), []);
         drop(store);
         Store::open(&file).unwrap();
+    }
+
+    #[test]
+    fn a_database_of_another_host_is_told_by_its_file_system() {
+        for (magic, kind) in [
+            (0x6969, Some("NFS")),
+            (0x517b, Some("SMB")),
+            (0xff53_4d42, Some("SMB")),
+            (i64::from(0xfe53_4d42_u32.cast_signed()), Some("SMB")),
+            (0xef53, None),      // ext4
+            (0x5846_5342, None), // XFS
+            (0x9123_683e, None), // Btrfs
+            (0x0102_1994, None), // tmpfs
+            (0x794c_7630, None), // overlayfs
+        ] {
+            assert_eq!(network(magic), kind, "{magic:x}");
+        }
     }
 
     #[test]

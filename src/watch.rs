@@ -8,6 +8,8 @@ use walkdir::WalkDir;
 
 /// Levels of folders below a source that are walked.
 pub const DEPTH: usize = 64;
+/// Why a folder is passed over; whatever it is called, there may be content in it.
+pub const TOO_DEEP: &str = "more than 64 folders deep";
 
 /// What the walk met.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ fn walk_from(root: &Path, start: &Path, depth: usize) -> impl Iterator<Item = Me
             Ok(entry) => {
                 let (kind, path) = (entry.file_type(), relative(entry.path()));
                 if kind.is_dir() {
-                    let why = "more than 64 folders deep";
+                    let why = TOO_DEEP;
                     return (depth + entry.depth() > DEPTH).then_some(Met::Passed { path, why });
                 }
                 if kind.is_symlink() {

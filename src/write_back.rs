@@ -2,20 +2,23 @@
 //!
 //! The decision is the truth and the file is its projection: a write-back is tried until the file
 //! carries the decision, unless the file holds something else by now, or a person has to do it.
-//! Exactly one key changes at a time, and no other byte (`record::edit`).
+//! Exactly one key changes at a time, and no other byte (`record::edit`). A source may have the
+//! files of rejected stories moved instead: out of it, and back when that is taken back.
 
 mod git;
+mod moving;
 
 use crate::record::edit::{self, EditError, Undo};
 use crate::record::file::Folder;
 use crate::record::file::replace::{Exchange, Recovered, WriteError};
+use crate::record::file::transfer::Way;
 use crate::record::kind::Kind;
 use crate::record::location::Location;
 use crate::record::source::Source;
 use crate::record::value::{Map, Value};
 use crate::record::{Hash, Record, shown};
 use crate::rules::RuleSet;
-use crate::store::write_backs::{End, WriteBack};
+use crate::store::write_backs::{End, MovedOut, TAKEN, WriteBack};
 use crate::store::{Store, StoreError};
 use crate::watch;
 use jiff::{SignedDuration, Timestamp};
@@ -47,7 +50,7 @@ pub fn tick(
     rules: &RuleSet,
     now: Timestamp,
 ) -> Result<Vec<Outcome>, StoreError> {
-    recover(store, rules)?;
+    recover(store, rules, now)?;
     let due = store.read(|tx| tx.due_write_backs(now))?;
     let outcomes = due
         .into_iter()
@@ -61,8 +64,8 @@ pub fn tick(
 ///
 /// # Errors
 /// [`StoreError`]; what cannot be removed is logged.
-pub fn sweep(store: &mut Store, rules: &RuleSet) -> Result<(), StoreError> {
-    recover(store, rules)?;
+pub fn sweep(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<(), StoreError> {
+    recover(store, rules, now)?;
     for source in &rules.sources {
         let Ok(folder) = Folder::open(&source.path) else {
             continue;
@@ -92,11 +95,15 @@ pub fn sweep(store: &mut Store, rules: &RuleSet) -> Result<(), StoreError> {
 }
 
 /// Ends the writes that were cut short; those that cannot be ended yet stay noted.
-fn recover(store: &mut Store, rules: &RuleSet) -> Result<(), StoreError> {
+fn recover(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<(), StoreError> {
     for cut in store.read(|tx| tx.writes_under_way())? {
         let Some(source) = rules.source(&cut.source) else {
             continue;
         };
+        if let Some(way) = cut.moves {
+            moving::recover(store, source, &cut, way, now)?;
+            continue;
+        }
         let recovered = Folder::open(&source.path)
             .map_err(WriteError::from)
             .and_then(|folder| folder.recover(&cut.location, &cut.exchange));
@@ -119,6 +126,23 @@ struct Standing {
     changes: Vec<Undo>,
     /// Whether another file holds the record.
     elsewhere: bool,
+    record: i64,
+    /// What a rejection has moved out from here, if that is this record.
+    moved: Option<MovedOut>,
+}
+
+impl Standing {
+    /// Whether this is the record, in the revision decided on.
+    fn is(&self, record: &Record) -> bool {
+        record.identity == self.identity && record.revision == self.revision
+    }
+
+    /// What was moved out from here, if it is the revision decided on.
+    fn moved_out(&self) -> Option<&MovedOut> {
+        self.moved
+            .as_ref()
+            .filter(|moved| moved.revision == self.revision)
+    }
 }
 
 /// Writes one decision into one file. `None` if it is not wanted any more.
@@ -130,7 +154,7 @@ fn carry_out(
 ) -> Result<Option<Outcome>, StoreError> {
     let mut attempts = 0;
     let tried = loop {
-        let Some(tried) = attempt(store, rules, &write_back)? else {
+        let Some(tried) = attempt(store, rules, &write_back, now)? else {
             return Ok(None);
         };
         attempts += 1;
@@ -159,11 +183,14 @@ fn standing(store: &mut Store, write_back: &WriteBack) -> Result<Option<Standing
         let elsewhere = files
             .iter()
             .any(|f| f.missing_since.is_none() && f.location != write_back.location);
+        let moved = tx.moved_from(&write_back.source, &write_back.location)?;
         Ok(Some(Standing {
             identity: record.identity,
             revision: item.revision,
             changes,
             elsewhere,
+            record: record.id,
+            moved: moved.filter(|moved| moved.record == record.id),
         }))
     })
 }
@@ -173,6 +200,7 @@ fn attempt(
     store: &mut Store,
     rules: &RuleSet,
     write_back: &WriteBack,
+    now: Timestamp,
 ) -> Result<Option<Result<Written, Failed>>, StoreError> {
     let under_way = store.read(|tx| tx.writes_under_way())?;
     if under_way
@@ -186,20 +214,25 @@ fn attempt(
         standing(store, write_back)?,
         rules.source(&write_back.source),
     ) {
-        (Some(standing), Some(source)) => prepare(source, write_back, &standing),
         (None, _) => Ok(Prepared::End(End::Stale("its record is gone".into()))),
-        (_, None) => Ok(Prepared::End(End::Refused(
-            "its source is not in the rules any more".into(),
-        ))),
+        // Either may change again, and the decision stands.
+        (_, None) => Err("its source is not in the rules".into()),
+        (_, Some(source)) if !source.write => {
+            Err("its source is not written (`write: never`)".into())
+        }
+        (Some(standing), Some(source)) => prepare(rules, source, write_back, &standing),
     };
     let edit = match prepared {
         Ok(Prepared::Edit(edit)) => edit,
+        Ok(Prepared::Move(planned)) => {
+            return moving::carry_out(store, rules, write_back, planned, now);
+        }
         Ok(Prepared::End(end)) => return Ok(Some(Ok(Written::nothing(end)))),
         Err(error) => return Ok(Some(Err(Failed::Otherwise(error)))),
     };
     // What takes the write back, and what puts it right, is known before it is made, should nothing
     // be noted after.
-    let exchange = Exchange::new(edit.expected, &edit.bytes);
+    let exchange = Exchange::new(edit.expected, Hash::of(&edit.bytes));
     if !store.write(|tx| tx.plan_write_back(write_back.id, &edit.undo, &exchange))? {
         return Ok(None);
     }
@@ -230,10 +263,14 @@ fn finish(
                 {
                     tx.set_weak(&write_back.source, weak)?;
                 }
-                if let Some((raw, stat)) = &written.file {
-                    tx.note_written(&write_back.source, &write_back.location, *raw, stat)?;
+                if let Some(moved) = &written.moved {
+                    tx.note_moved_out(&write_back.source, moved)?;
                 }
                 let item = tx.item(write_back.item)?;
+                if let (Some(item), Some((raw, stat))) = (&item, &written.file) {
+                    let file = (write_back.source.as_str(), &write_back.location);
+                    tx.note_written(item, file, *raw, stat)?;
+                }
                 if let (Some(item), Some(published)) = (&item, written.published) {
                     tx.set_published(item.record, published)?;
                 }
@@ -242,6 +279,9 @@ fn finish(
                     let (kind, why) = match &written.end {
                         End::Done(undo) if undo.is_empty() => return Ok(()),
                         End::Done(_) => ("written", None),
+                        End::Moved(Way::Out) => ("moved_out", None),
+                        // That was noted when it was moved.
+                        End::Moved(Way::Back) => return Ok(()),
                         End::Stale(why) => ("write_stale", Some(why)),
                         End::Refused(why) => ("write_refused", Some(why)),
                     };
@@ -258,6 +298,18 @@ fn finish(
                     location = shown,
                     "Wrote the decision on item {item} into `{shown}`"
                 ),
+                End::Moved(Way::Out) => tracing::info!(
+                    item,
+                    location = shown,
+                    "Moved `{shown}` out of its source, since item {item} is rejected"
+                ),
+                End::Moved(Way::Back) => {
+                    tracing::info!(
+                        item,
+                        location = shown,
+                        "Moved `{shown}` back into its source"
+                    );
+                }
                 End::Stale(why) | End::Refused(why) => {
                     tracing::info!(item, location = shown, "Left `{shown}` as it is: {why}");
                 }
@@ -302,6 +354,8 @@ struct Written {
     published: Option<(bool, Option<bool>)>,
     /// Whether its file system cannot exchange names, where that was tried.
     weak: Option<bool>,
+    /// What has left its source.
+    moved: Option<MovedOut>,
 }
 
 impl Written {
@@ -312,6 +366,7 @@ impl Written {
             file: None,
             published: None,
             weak: None,
+            moved: None,
         }
     }
 }
@@ -336,6 +391,8 @@ enum Prepared {
     End(End),
     /// It is to be replaced.
     Edit(Edit),
+    /// It is to be moved.
+    Move(moving::Planned),
 }
 
 /// A file as it is to be.
@@ -349,6 +406,7 @@ struct Edit {
 
 /// Looks at one file and makes its edit. An error is one that may pass.
 fn prepare(
+    rules: &RuleSet,
     source: &Source,
     write_back: &WriteBack,
     standing: &Standing,
@@ -360,10 +418,18 @@ fn prepare(
         return Err(busy);
     }
     let stale = |why: &str| Ok(Prepared::End(End::Stale(why.to_owned())));
+    let moves_out = write_back.verb == "reject" && source.move_to.is_some();
     let found = match folder.read(location) {
         Ok(found) => found,
-        Err(error) if error.is_gone() && standing.elsewhere => {
-            return stale("the file is gone, and another holds the story");
+        Err(error) if error.is_gone() => {
+            let away = moving::away(source, folder, location, standing, moves_out)?;
+            return match away {
+                Some(planned) => Ok(Prepared::Move(planned)),
+                None if standing.elsewhere => {
+                    stale("the file is gone, and another holds the story")
+                }
+                None => Err(error.to_string()),
+            };
         }
         Err(error) => return Err(error.to_string()),
     };
@@ -371,12 +437,19 @@ fn prepare(
         // A file that cannot be read now may be half written.
         Err(broken) => return Err(format!("it cannot be read: {broken}")),
         Ok(record) if record.identity != standing.identity => {
+            if !moves_out && standing.moved_out().is_some() {
+                return Ok(Prepared::End(End::Refused(TAKEN.into())));
+            }
             return stale("another story stands there now");
         }
         Ok(record) if record.revision != standing.revision => {
             return stale("the story changed after the decision");
         }
         Ok(_) => {}
+    }
+    if moves_out {
+        let old = Hash::of(&found.bytes);
+        return moving::out(rules, source, folder, location, standing, old);
     }
     let kind = Kind::of(location.as_str());
     let edited = match write_back.verb.as_str() {
@@ -424,6 +497,7 @@ fn write(location: &Location, edit: Edit, exchange: &Exchange) -> Result<Written
                 file,
                 published: Some(edit.published),
                 weak: Some(replaced.weak),
+                moved: None,
             })
         }
         Err(error @ (WriteError::HardLink | WriteError::Owner | WriteError::Attribute(_))) => {

@@ -4,6 +4,7 @@ use super::screen::{WELL, styled};
 use super::{Desk, Exit, Usage};
 use crate::intake;
 use crate::item::{ItemRef, Verdict};
+use crate::record::file::transfer::Way;
 use crate::record::shown;
 use crate::review::{self, Actor, Request, ReviewError};
 use crate::rules::RuleSet;
@@ -73,12 +74,8 @@ pub(super) fn run(
     let mut store = desk.store()?;
     intake::pass_time(&mut store, now)?;
     let mut exit = Exit::Done;
-    let mut decided = Vec::new();
+    let (mut decided, mut failed) = (Vec::new(), None);
     for item in &args.items {
-        // What stands in the file now is what is decided on.
-        if let Some(item) = store.read(|tx| tx.item(item.id))? {
-            intake::look_again(&mut store, &rules, item.record, now)?;
-        }
         let note = args.note.as_deref();
         let request = Request {
             id: args.id.unwrap_or_else(uuid::Uuid::now_v7),
@@ -89,19 +86,33 @@ pub(super) fn run(
             note,
             until,
         };
-        match review::decide(&mut store, &rules, &request, now) {
+        match decide(&mut store, &rules, &request, now) {
             Ok(listed) => decided.push(listed),
-            Err(ReviewError::Store(error)) => return Err(error.into()),
+            Err(ReviewError::Store(error)) => {
+                failed = Some(anyhow::Error::from(error).context(format!("item {}", item.id)));
+                break;
+            }
             Err(error) => {
                 desk.screen.complain(error.to_string())?;
                 exit = Exit::Wrong;
             }
         }
     }
-    let outcomes = write_back_now(desk, &mut store, &rules, &decided)?;
+    let mut outcomes = Vec::new();
+    if failed.is_none() {
+        match write_back_now(desk, &mut store, &rules, &decided) {
+            Ok(written) => outcomes = written,
+            // What was decided is told of, whatever fails after.
+            Err(error) if !decided.is_empty() => {
+                let stands = "the decision stands, and is not yet written into its file";
+                failed = Some(error.context(stands));
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
     let mut lines = Vec::new();
     for listed in decided {
-        let line = report(&outcomes, listed, now);
+        let line = report(&outcomes, listed, &rules, now);
         if desk.screen.is_json() {
             lines.push(line.item);
         } else {
@@ -115,7 +126,20 @@ pub(super) fn run(
     if desk.screen.is_json() {
         desk.screen.json(&lines)?;
     }
-    Ok(exit)
+    failed.map_or(Ok(exit), Err)
+}
+
+/// Decides on what stands in the file now.
+fn decide(
+    store: &mut Store,
+    rules: &RuleSet,
+    request: &Request<'_>,
+    now: jiff::Timestamp,
+) -> Result<Listed, ReviewError> {
+    if let Some(item) = store.read(|tx| tx.item(request.item.id))? {
+        intake::look_again(store, rules, item.record, now)?;
+    }
+    review::decide(store, rules, request, now)
 }
 
 fn actor<'r>(rules: &'r RuleSet, email: Option<&str>) -> Result<Actor<'r>, Usage> {
@@ -150,24 +174,20 @@ fn write_back_now(
     let give_up = Instant::now() + Duration::from_secs(3);
     loop {
         let process = match Lock::take(&desk.folders.lock()) {
-            Ok(_lock) => return Ok(write_back::tick(store, rules, desk.now)?),
+            Ok(_lock) => {
+                let mut outcomes = write_back::tick(store, rules, desk.now)?;
+                // What could not even be tried.
+                let refused = ends(store, decided)?.into_iter().filter(|end| {
+                    let is_it = |o: &Outcome| (o.item, &o.location) == (end.item, &end.location);
+                    matches!(end.end, Some(End::Refused(_))) && !outcomes.iter().any(is_it)
+                });
+                outcomes.extend(refused.collect::<Vec<_>>());
+                return Ok(outcomes);
+            }
             Err(LockError::Held(process)) => process,
             Err(error) => return Err(error.into()),
         };
-        let written = store.read(|tx| {
-            let mut outcomes = Vec::new();
-            for listed in decided {
-                let item = listed.item.id;
-                let ends = tx.last_ends(item)?.into_iter();
-                outcomes.extend(ends.map(|(location, end)| Outcome {
-                    item,
-                    location,
-                    end,
-                    error: None,
-                }));
-            }
-            Ok::<_, StoreError>(outcomes)
-        })?;
+        let written = ends(store, decided)?;
         if written.iter().all(|outcome| outcome.end.is_some()) {
             return Ok(written);
         }
@@ -184,13 +204,33 @@ fn write_back_now(
     }
 }
 
+/// What has become of writing these decisions, as far as it is known.
+fn ends(store: &mut Store, decided: &[Listed]) -> Result<Vec<Outcome>, StoreError> {
+    store.read(|tx| {
+        let mut outcomes = Vec::new();
+        for listed in decided {
+            let item = listed.item.id;
+            let ends = tx.last_ends(item)?.into_iter();
+            outcomes.extend(ends.map(|(location, end)| Outcome {
+                item,
+                location,
+                end,
+                error: None,
+            }));
+        }
+        Ok(outcomes)
+    })
+}
+
 struct Report {
     item: crate::report::ItemLine,
     text: String,
     troubles: Vec<String>,
 }
 
-fn report(outcomes: &[Outcome], listed: Listed, now: jiff::Timestamp) -> Report {
+fn report(outcomes: &[Outcome], listed: Listed, rules: &RuleSet, now: jiff::Timestamp) -> Report {
+    let source = rules.source(&listed.source);
+    let move_to = source.and_then(|source| source.move_to.clone());
     let item = crate::report::ItemLine::of(listed, now);
     let hers: Vec<&Outcome> = outcomes
         .iter()
@@ -210,6 +250,18 @@ fn report(outcomes: &[Outcome], listed: Listed, now: jiff::Timestamp) -> Report 
     if !written.is_empty() {
         text.push_str(&format!("\n    written to {}", written.join(", ")));
     }
+    for outcome in &hers {
+        let Some(End::Moved(way)) = outcome.end else {
+            continue;
+        };
+        let location = &outcome.location;
+        let to = move_to.as_ref().filter(|_| way == Way::Out);
+        let line = match to.map(|to| to.join(location.to_path())) {
+            Some(to) => format!("moved to {}", shown::line(&to.to_string_lossy(), 100)),
+            None => format!("moved back to {}", shown::line(location.as_str(), 100)),
+        };
+        text.push_str(&format!("\n    {line}"));
+    }
     Report {
         text,
         troubles: hers.iter().filter_map(|outcome| trouble(outcome)).collect(),
@@ -222,7 +274,7 @@ pub(super) fn trouble(outcome: &Outcome) -> Option<String> {
     let location = shown::line(outcome.location.as_str(), 100);
     let item = outcome.item;
     match (&outcome.end, &outcome.error) {
-        (Some(End::Done(_)), _) => None,
+        (Some(End::Done(_) | End::Moved(_)), _) => None,
         (Some(End::Stale(why) | End::Refused(why)), _) => Some(format!(
             "item {item}: the decision is not written into {location}: {why}"
         )),

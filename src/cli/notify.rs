@@ -187,7 +187,7 @@ fn preview(
                 plan.reviewer.email.replace('/', "_"),
                 owed.kind
             );
-            let mail = notify::preview(plan, owed, outbox, desk.now)?;
+            let mail = notify::preview(plan.reviewer, owed, &outbox.from, desk.now)?;
             for (ending, bytes) in [
                 ("html", owed.letter.html()?.into_bytes()),
                 ("txt", owed.letter.text()?.into_bytes()),

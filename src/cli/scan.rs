@@ -32,7 +32,7 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     } else {
         let _lock = Lock::wait(&desk.folders.lock())?;
         let mut store = Store::open(&desk.folders.database())?;
-        write_back::sweep(&mut store, &rules)?;
+        write_back::sweep(&mut store, &rules, desk.now)?;
         let bar = bar();
         let progress = |done: usize, all: usize| {
             bar.set_length(all as u64);

@@ -73,9 +73,9 @@ impl Looking {
         wake: Arc<Notify>,
         ready: Arc<watch::Sender<bool>>,
         stop: Stop,
-    ) -> anyhow::Result<Self> {
+    ) -> Self {
         let waking = Arc::clone(&wake);
-        let watch = Watch::new(move || waking.notify_one()).map_err(anyhow::Error::msg)?;
+        let watch = Watch::new(move || waking.notify_one());
         let (folders, again) = (BTreeMap::new(), BTreeSet::new());
         let watching = Watching {
             watch,
@@ -83,13 +83,13 @@ impl Looking {
             again,
             next_pass: Instant::now(),
         };
-        Ok(Self {
+        Self {
             in_force,
             watching: Arc::new(Mutex::new(watching)),
             wake,
             ready,
             stop,
-        })
+        }
     }
 
     pub(super) fn clone_job(&self) -> Job {

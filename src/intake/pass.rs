@@ -11,7 +11,7 @@ use crate::record::{Hash, Record, shown};
 use crate::store::records::{Found, Known};
 use crate::store::{Store, StoreError, Tx};
 use crate::{record, watch};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub(super) struct Pass<'a> {
     settling: Settling<'a>,
     tally: &'a mut Tally,
     /// Records that lost a file to another story, to be looked at when all files are read.
-    displaced: HashSet<i64>,
+    displaced: BTreeSet<i64>,
 }
 
 impl<'a> Pass<'a> {
@@ -52,7 +52,7 @@ impl<'a> Pass<'a> {
         Self {
             settling,
             tally,
-            displaced: HashSet::new(),
+            displaced: BTreeSet::new(),
         }
     }
 
@@ -78,7 +78,8 @@ impl<'a> Pass<'a> {
         let all = known.len();
         let reading = source.reading();
         let read_anew = store.read(|tx| tx.reading(&source.name))?.as_deref() != Some(&reading);
-        let difference = self.compare(watch::walk(&source.path), known, read_anew);
+        let mut difference = self.compare(watch::walk(&source.path), known, read_anew);
+        self.forget_moved(store, &mut difference.missing)?;
         let missing = &difference.missing;
         let vanished = missing
             .iter()
@@ -104,6 +105,9 @@ impl<'a> Pass<'a> {
         }
         if !frozen {
             self.drop_missing(store, missing)?;
+            // Those too that a pass lost a file of, and was stopped or killed before it judged them.
+            self.displaced
+                .extend(store.read(|tx| tx.unjudged(&source.name))?);
         }
         if read_anew {
             store.write(|tx| tx.set_reading(&source.name, &reading))?;
@@ -152,7 +156,8 @@ impl<'a> Pass<'a> {
         for path in paths {
             let location = Location::of(path);
             let known = store.read(|tx| tx.locations_below(&source.name, &location))?;
-            let difference = self.compare(watch::walk_below(&source.path, path), known, false);
+            let mut difference = self.compare(watch::walk_below(&source.path, path), known, false);
+            self.forget_moved(store, &mut difference.missing)?;
             looked.missing |= !difference.missing.is_empty();
             self.mark_missing(store, &difference.missing)?;
             to_read.extend(difference.to_read);
@@ -173,13 +178,14 @@ impl<'a> Pass<'a> {
         known: Vec<Found>,
         read_anew: bool,
     ) -> Difference {
-        let source = self.settling.source;
-        let mut known: HashMap<Location, Found> = known
+        let Settling { source, now, .. } = self.settling;
+        let mut known: BTreeMap<Location, Found> = known
             .into_iter()
             .map(|found| (found.location.clone(), found))
             .collect();
         let (mut to_read, mut stats, mut closed) =
             (Vec::new(), HashSet::new(), Vec::<PathBuf>::new());
+
         for met in met {
             match met {
                 watch::Met::File { path, metadata } if source.includes(&path) => {
@@ -189,15 +195,16 @@ impl<'a> Pass<'a> {
                             if !read_anew
                                 && found.missing_since.is_none()
                                 && found.stat == Stat::of(&metadata).to_bytes() => {}
-                        _ => {
+                        found => {
                             stats.insert(Stat::of(&metadata).through_renames());
-                            to_read.push(location);
+                            let since = found.map_or(now, |found| found.first_seen);
+                            to_read.push((since, location));
                         }
                     }
                 }
                 watch::Met::File { .. } => {}
                 watch::Met::Passed { path, why } => {
-                    if source.includes(&path) {
+                    if why == watch::TOO_DEEP || source.includes(&path) {
                         tracing::warn!(
                             source = source.name,
                             "`{}` is passed over: {why}",
@@ -225,8 +232,10 @@ impl<'a> Pass<'a> {
             .into_values()
             .filter(|found| !is_closed(found))
             .collect();
+        // The file that leads a record is read before the others that hold it.
+        to_read.sort();
         Difference {
-            to_read,
+            to_read: to_read.into_iter().map(|(_, location)| location).collect(),
             stats,
             missing,
         }
@@ -476,6 +485,24 @@ impl<'a> Pass<'a> {
         Ok(None)
     }
 
+    /// Leaves out what was moved out of the source by a write-back while this pass looked at files.
+    fn forget_moved(&self, store: &mut Store, missing: &mut Vec<Found>) -> Result<(), StoreError> {
+        if self.settling.source.move_to.is_none() || missing.is_empty() {
+            return Ok(());
+        }
+        let name = &self.settling.source.name;
+        store.read(|tx| {
+            let mut left = Vec::new();
+            for found in missing.drain(..) {
+                if tx.location(name, &found.location)?.is_some() {
+                    left.push(found);
+                }
+            }
+            *missing = left;
+            Ok(())
+        })
+    }
+
     fn mark_missing(&self, store: &mut Store, missing: &[Found]) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
         let newly: Vec<_> = missing
@@ -487,6 +514,9 @@ impl<'a> Pass<'a> {
         }
         store.write(|tx| {
             for found in newly {
+                if tx.location(&source.name, &found.location)?.is_none() {
+                    continue;
+                }
                 tx.put_location(
                     &source.name,
                     &Found {
@@ -499,13 +529,14 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Forgets files that were missing already in an earlier pass, long enough ago.
+    /// Forgets files that were missing already in an earlier pass, long enough ago; as long ahead is
+    /// before the clock was set back.
     fn drop_missing(&mut self, store: &mut Store, missing: &[Found]) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
         let is_gone = |found: &&Found| {
             found
                 .missing_since
-                .is_some_and(|since| now.duration_since(since) >= GRACE)
+                .is_some_and(|since| now.duration_since(since).abs() >= GRACE)
         };
         let gone: Vec<_> = missing.iter().filter(is_gone).collect();
         if gone.is_empty() {
@@ -550,7 +581,7 @@ impl<'a> Pass<'a> {
         self.take_in(store, folder, readings)?;
         store.write(|tx| {
             for id in self.displaced {
-                if tx.locations_of(id)?.is_empty() {
+                if tx.locations_of(id)?.is_empty() && !is_moved(tx, id)? {
                     tx.set_gone(id, Some(now))?;
                     if let Some(item) = tx.item_of(id)? {
                         tx.advance(&item, Cause::Gone, None, now)?;
@@ -560,6 +591,14 @@ impl<'a> Pass<'a> {
             Ok(())
         })
     }
+}
+
+/// Whether we have moved out the story as it stands: then it is not gone.
+fn is_moved(tx: &Tx<'_>, record: i64) -> Result<bool, StoreError> {
+    let Some(known) = tx.record(record)? else {
+        return Ok(false);
+    };
+    Ok(!tx.moved_of(record, known.revision)?.is_empty())
 }
 
 /// Raises or ends a source's alarm, if that changes anything.
@@ -593,4 +632,60 @@ fn is_being_written(source: &Source, location: &Location, broken: &record::Broke
 
 fn told(location: &Location) -> String {
     shown::line(location.as_str(), 200)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::RuleSet;
+    use crate::store::write_backs::MovedOut;
+    use jiff::Timestamp;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    /// A pass that has listed a file as missing while a write-back has moved it out.
+    #[test]
+    fn what_is_moved_out_during_a_pass_is_neither_missing_nor_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let yaml = "sources:\n  - {name: news, path: content, reject: {move: archive}}\nqueues:\n  - name: all\n";
+        std::fs::write(folder.path().join("a.yaml"), yaml).unwrap();
+        std::fs::create_dir(folder.path().join("content")).unwrap();
+        let rules = RuleSet::load(folder.path()).unwrap();
+        let source = &rules.sources[0];
+        let story = source.path.join("a.md");
+        std::fs::write(&story, "---\ntitle: A\npublished: false\n---\n").unwrap();
+        let mut store = Store::in_memory().unwrap();
+        super::super::scan(&mut store, &rules, NOW, &Control::NONE).unwrap();
+        let mut missing = store.read(|tx| tx.locations("news")).unwrap();
+        assert_eq!(missing.len(), 1);
+
+        std::fs::remove_file(&story).unwrap();
+        let (id, revision) = (missing[0].record.unwrap(), missing[0].revision.unwrap());
+        let moved = MovedOut {
+            location: missing[0].location.clone(),
+            record: id,
+            revision,
+            raw: missing[0].raw.unwrap(),
+        };
+        store.write(|tx| tx.note_moved_out("news", &moved)).unwrap();
+
+        let mut tally = Tally::default();
+        let settling = Settling {
+            rules: &rules,
+            source,
+            now: NOW,
+        };
+        let mut pass = Pass::new(settling, &mut tally);
+        pass.mark_missing(&mut store, &missing).unwrap();
+        assert!(store.read(|tx| tx.locations("news")).unwrap().is_empty());
+        pass.forget_moved(&mut store, &mut missing).unwrap();
+        assert!(missing.is_empty());
+        pass.displaced.insert(id);
+        let opened = Folder::open(&source.path).unwrap();
+        pass.finish(&mut store, &opened).unwrap();
+        let known = store.read(|tx| tx.record(id)).unwrap().unwrap();
+        assert_eq!(known.gone_at, None);
+        let item = store.read(|tx| tx.item_of(id)).unwrap().unwrap();
+        assert!(item.status.is_open());
+    }
 }

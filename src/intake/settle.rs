@@ -208,17 +208,19 @@ impl Settling<'_> {
         } else {
             &self.source.reject
         };
-        let carried = self
-            .source
-            .wants_published(sets)
-            .is_none_or(|wanted| wanted == published);
+        // A file that stands here was not moved out, or is here again.
+        let moves_out = item.status == Status::Rejected && self.source.move_to.is_some();
+        let carried = !moves_out
+            && self
+                .source
+                .wants_published(sets)
+                .is_none_or(|wanted| wanted == published);
         if carried || !self.source.write || tx.is_write_pending(item.id, location)? {
             return Ok(());
         }
         if tx.is_decided_before_restore(item.id)? {
             let error = "a backup was restored, and the file says otherwise than the decision in it; decide again";
-            tx.stop_reasserting(&item, location, error, self.now)?;
-            return tx.add_event(&item, "reassert_stopped", "copydesk", None, self.now);
+            return self.stop_reasserting(tx, &item, location, error);
         }
         let limits = self.rules.desk.reassert;
         let often = |span, limit| {
@@ -229,11 +231,23 @@ impl Settling<'_> {
         {
             let error =
                 "upstream takes the decision back each time it is written; it is not written again";
-            tx.stop_reasserting(&item, location, error, self.now)?;
-            return tx.add_event(&item, "reassert_stopped", "copydesk", None, self.now);
+            return self.stop_reasserting(tx, &item, location, error);
         }
         tx.reassert(&item, location, self.now)?;
         tx.add_event(&item, "reasserted", "copydesk", None, self.now)
+    }
+
+    fn stop_reasserting(
+        &self,
+        tx: &Tx<'_>,
+        item: &Item,
+        location: &Location,
+        error: &str,
+    ) -> Result<(), StoreError> {
+        if tx.stop_reasserting(item, location, error, self.now)? {
+            tx.add_event(item, "reassert_stopped", "copydesk", None, self.now)?;
+        }
+        Ok(())
     }
 
     fn subject<'s>(

@@ -13,6 +13,10 @@ use std::fmt;
 /// How long an alert waits for more to tell.
 pub const GATHERED: SignedDuration = SignedDuration::from_mins(2);
 
+/// A schedule that was kept this far ahead was so before the clock was set back, and what it waits
+/// for must not be years away.
+pub(super) const SET_BACK: SignedDuration = SignedDuration::from_hours(1);
+
 /// Whether the reviewers' schedules and quiet hours count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
@@ -196,8 +200,11 @@ impl Moment<'_> {
             return Answer { kept: None, digest };
         };
         let zone = &self.reviewer.timezone;
-        let kept = cron::due(schedule, zone, self.kept_to, self.now)
-            .filter(|_| self.when == When::Scheduled);
+        let kept_to = self
+            .kept_to
+            .filter(|kept_to| *kept_to <= self.now + SET_BACK);
+        let kept =
+            cron::due(schedule, zone, kept_to, self.now).filter(|_| self.when == When::Scheduled);
         let digest = match self.wish() {
             Err(silence) => Err(silence),
             Ok(()) if self.when == When::Scheduled && kept.is_none() => {
@@ -237,7 +244,8 @@ impl Moment<'_> {
         let reason = match (are_new, have_changed, became_overdue) {
             _ if self.waiting.is_empty() => return Err(Silence::NothingWaits),
             (0, 0, 0) => {
-                let again = |(last, remind)| self.now.duration_since(last) >= remind;
+                // As long ahead: the clock was set back since.
+                let again = |(last, remind)| self.now.duration_since(last).abs() >= remind;
                 if !remind_after.is_some_and(again) {
                     return Err(Silence::NothingNew);
                 }

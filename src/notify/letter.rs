@@ -309,17 +309,24 @@ fn wrapped(line: &str) -> String {
 }
 
 /// Makes the entries of one reviewer's mail.
-pub(super) struct Writer<'a> {
-    pub(super) reviewer: &'a Reviewer,
-    pub(super) links: Option<&'a Links>,
+#[derive(Debug)]
+pub struct Writer<'a> {
+    /// Her.
+    pub reviewer: &'a Reviewer,
+    /// Where links lead, if they lead anywhere.
+    pub links: Option<&'a Links>,
     /// Above this total a link only opens the item.
-    pub(super) link_threshold: i64,
-    pub(super) pictures: bool,
-    pub(super) now: Timestamp,
+    pub link_threshold: i64,
+    /// Whether she asked for pictures.
+    pub pictures: bool,
+    /// The time.
+    pub now: Timestamp,
 }
 
 impl Writer<'_> {
-    pub(super) fn entry(&self, item: &Waiting, story: Story, changes: Vec<String>) -> Entry {
+    /// An item, with what its story says and what changed in it since she was told.
+    #[must_use]
+    pub fn entry(&self, item: &Waiting, story: Story, changes: Vec<String>) -> Entry {
         let line = |text: &str, columns| shown::line(text, columns);
         let mut about = Vec::new();
         about.extend(story.provider.as_deref().map(|p| line(p, 50)));

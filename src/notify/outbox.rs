@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use lettre::Address;
 use lettre::message::Mailbox;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// After this long a mail that is being sent is taken to be left behind by a process that died;
@@ -145,7 +146,7 @@ impl Outbox {
 
 /// Mails whose process died while it sent them: they may have arrived if their text was going out.
 pub(super) fn look_after_abandoned(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
-    for (claim, text_is_out) in tx.abandoned_mails(now - ABANDONED)? {
+    for (claim, text_is_out) in tx.abandoned_mails(ABANDONED, now)? {
         let answer = "copydesk was stopped while it was sent";
         if text_is_out {
             tx.mail_uncertain(claim, answer, now + AFTER_LOST_ANSWER)?;
@@ -474,10 +475,17 @@ pub(super) fn land(
         "{name}-{}.eml",
         recipient.chars().map(safe).collect::<String>()
     ));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    // Its name follows from the row too: what a process that was killed has left is written over.
+    let part = folder.join(format!(".{name}.tmp"));
+    let mut file = std::fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&part)?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(&path).map_err(|error| error.error)?;
+    file.sync_all()?;
+    std::fs::rename(&part, &path)?;
     std::fs::File::open(folder)?.sync_all()?;
     Ok(path)
 }

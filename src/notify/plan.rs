@@ -1,6 +1,6 @@
 //! What is owed to whom at one moment, put together from what is stored.
 
-use crate::notify::due::{Due, Moment, Reason, Silence, When};
+use crate::notify::due::{Due, Moment, Reason, SET_BACK, Silence, When};
 use crate::notify::letter::{Entry, IN_FULL, Letter, Links, Section, Tone, Writer, counted};
 use crate::notify::waiting::{self, Waiting};
 use crate::record::shown;
@@ -65,8 +65,9 @@ pub(super) fn may_be_owed(
     let (first, second) = rules.desk.escalate;
     for reviewer in &rules.reviewers {
         let (email, zone) = (&reviewer.email, &reviewer.timezone);
+        let kept_to = tx.kept_to(email)?.filter(|to| *to <= now + SET_BACK);
         if let Some(schedule) = &reviewer.digest
-            && cron::due(schedule, zone, tx.kept_to(email)?, now).is_some()
+            && cron::due(schedule, zone, kept_to, now).is_some()
         {
             return Ok(true);
         }

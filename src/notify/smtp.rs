@@ -434,7 +434,8 @@ fn codes_of(reply: &Response) -> Response {
 
 /// A text as it goes out: lines end in CR LF and nothing else does, so that no server sees an end
 /// where there is none; a dot that begins a line is doubled.
-fn on_the_wire(text: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn on_the_wire(text: &[u8]) -> Vec<u8> {
     let mut sent = Vec::with_capacity(text.len() + 64);
     let mut rest = text.iter().copied().peekable();
     while let Some(byte) = rest.next() {

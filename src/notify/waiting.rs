@@ -146,18 +146,27 @@ pub fn story_of(
             again.near.into_iter().find(is_near)
         }
     };
-    let web = |keys: &[&str]| keys.iter().find_map(|key| web(fields.get(key)?));
-    Ok(Story {
-        url: web(&["originalUrl", "webUrl"]),
-        provider: provider(&fields),
-        published_at: crate::record::published_at(&fields),
-        topics: texts(&fields, "topics"),
-        excerpt: crate::record::text(&fields, "excerpt").map(str::to_owned),
-        related: related(&fields),
-        picture: picture(&fields),
-        reasons: assessed.map(|a| best(a.hits)).unwrap_or_default(),
-        near,
-    })
+    let hits = assessed.map(|a| a.hits).unwrap_or_default();
+    Ok(Story::of(&fields, hits, near))
+}
+
+impl Story {
+    /// What a record's fields and its assessment say.
+    #[must_use]
+    pub fn of(fields: &Map, hits: Vec<Hit>, near: Option<Near>) -> Self {
+        let web = |keys: &[&str]| keys.iter().find_map(|key| web(fields.get(key)?));
+        Self {
+            url: web(&["originalUrl", "webUrl"]),
+            provider: provider(fields),
+            published_at: crate::record::published_at(fields),
+            topics: texts(fields, "topics"),
+            excerpt: crate::record::text(fields, "excerpt").map(str::to_owned),
+            related: related(fields),
+            picture: picture(fields),
+            reasons: best(hits),
+            near,
+        }
+    }
 }
 
 /// Worth saying: what lacks much is not near.

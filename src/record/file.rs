@@ -1,6 +1,8 @@
-//! The files of a source: opened beneath its folder without following a link, replaced whole.
+//! The files of a source: opened beneath its folder without following a link, replaced whole, moved
+//! to another folder and back.
 
 pub mod replace;
+pub mod transfer;
 
 use crate::record::FILE_BYTES;
 use crate::record::location::Location;
@@ -206,6 +208,27 @@ impl Folder {
             Err(Errno::XDEV) => Err(ReadError::Outside),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Makes the folders that a file is to stand in, following no link.
+    fn make_parent(&self, location: &Location) -> Result<(), ReadError> {
+        let path = location.to_path();
+        let mut folder = self.root.try_clone()?;
+        for step in path.parent().into_iter().flat_map(Path::components) {
+            let Component::Normal(step) = step else {
+                return Err(ReadError::Outside);
+            };
+            match rustix::fs::mkdirat(&folder, step, Mode::from_raw_mode(0o777)) {
+                Ok(()) => rustix::fs::fsync(&folder)?,
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            folder = match rustix::fs::openat(&folder, step, STEP, Mode::empty()) {
+                Err(Errno::LOOP | Errno::NOTDIR) => return Err(ReadError::Link),
+                opened => opened?,
+            };
+        }
+        Ok(())
     }
 
     fn open_beneath(&self, folder: &Path) -> Result<OwnedFd, Errno> {

@@ -2,7 +2,7 @@
 
 use crate::record::value::{Map, Value};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A folder of content, as `sources:` in `rules/` describes it.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Source {
     pub approve: Map,
     /// What a rejection sets.
     pub reject: Map,
+    /// The folder that a rejection moves the file to, instead of setting anything.
+    pub move_to: Option<PathBuf>,
     /// What happens to the file when an approved story is replaced.
     pub on_change: OnChange,
     /// Whether decisions are written into files at all.
@@ -110,11 +112,16 @@ impl Source {
         self.include.is_match(path)
     }
 
-    /// How its files are read, as text to be compared: when it changes, every file is read again.
+    /// How its files are read, and that they are not written, as text to be compared: when it
+    /// changes, every file is read again, and held against what was decided.
     #[must_use]
     pub fn reading(&self) -> String {
         let Published { key, missing } = &self.published;
-        format!("{:?} {:?} {key:?} {missing}", self.identity, self.classes)
+        let never = if self.write { "" } else { " never" };
+        format!(
+            "{:?} {:?} {key:?} {missing}{never}",
+            self.identity, self.classes
+        )
     }
 
     /// What a decision that sets `wanted` makes of the published flag, if it sets it.
@@ -122,6 +129,27 @@ impl Source {
     pub fn wants_published(&self, wanted: &Map) -> Option<bool> {
         wanted.get(&self.published.key).and_then(Value::as_bool)
     }
+}
+
+/// Whether two folders are one, or one of them lies in the other; links are followed.
+#[must_use]
+pub fn overlap(a: &Path, b: &Path) -> bool {
+    let (a, b) = (real(a), real(b));
+    a.starts_with(&b) || b.starts_with(&a)
+}
+
+/// Where a path leads, as far as what it names is there.
+fn real(path: &Path) -> PathBuf {
+    let mut real = std::env::current_dir().unwrap_or_default();
+    for step in path.components() {
+        match step {
+            Component::ParentDir => drop(real.pop()),
+            Component::CurDir => {}
+            step => real.push(step),
+        }
+        real = real.canonicalize().unwrap_or(real);
+    }
+    real
 }
 
 /// Compiles the patterns of `include:`; `*` stops at a slash, `**` does not.
@@ -182,6 +210,30 @@ pub fn normalised_url(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_that_lie_in_one_another_overlap() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        std::fs::create_dir_all(at("content/in")).unwrap();
+        std::os::unix::fs::symlink(at("content/in"), at("link")).unwrap();
+        for (other, expected) in [
+            ("content", true),
+            ("content/absent/../in", true),
+            ("content/absent", true),
+            (".", true),
+            ("link/deep", true),
+            ("absent/../content", true),
+            ("absent", false),
+            ("content-2", false),
+            ("content/../_archive", false),
+        ] {
+            assert_eq!(overlap(&at("content"), &at(other)), expected, "{other}");
+            assert_eq!(overlap(&at(other), &at("content")), expected, "{other}");
+        }
+        assert!(overlap("src".as_ref(), "src/../src/record".as_ref()));
+        assert!(!overlap("src".as_ref(), "tests".as_ref()));
+    }
 
     #[test]
     fn a_url_names_a_record_in_one_form() {

@@ -6,8 +6,9 @@
 //! here is a budget or a refusal to guess: no merge keys, no tags beyond the core schema, no
 //! duplicate keys, no second document, aliases counted by what they expand to.
 
+use crate::record::shown;
 use crate::record::value::{Map, Value};
-use granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag, options};
+use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, Span, Tag, options};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -107,7 +108,7 @@ impl Spent {
         if depth > most {
             return Err(Fault {
                 at,
-                message: format!("nested deeper than {most} levels"),
+                message: too_deep(most),
             });
         }
         self.count(1, at)
@@ -139,6 +140,10 @@ impl Spent {
     }
 }
 
+fn too_deep(most: usize) -> String {
+    format!("nested deeper than {most} levels")
+}
+
 /// Why a text is not read, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -153,7 +158,7 @@ impl Fault {
     pub(crate) fn twice(at: usize, key: &str) -> Self {
         Self {
             at,
-            message: format!("the key `{key}` stands twice"),
+            message: format!("the key `{}` stands twice", shown::line(key, 80)),
         }
     }
 }
@@ -276,7 +281,10 @@ impl<'s> Composer<'s> {
                 let at = error.marker().byte_offset().unwrap_or(self.source.len());
                 Err(Fault {
                     at: at.min(self.source.len()),
-                    message: error.kind().to_string(),
+                    message: match error.kind() {
+                        ErrorKind::RecursionLimitExceeded => too_deep(self.spent.budget.depth),
+                        kind => kind.to_string(),
+                    },
                 })
             }
             None => Err(Fault {

@@ -4,9 +4,17 @@ use super::{Micros, Store, StoreError};
 use jiff::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tempfile::NamedTempFile;
+
+/// How the names of copies in the making begin; six letters or digits follow.
+const IN_THE_MAKING: &str = ".copydesk-backup-";
+/// How the names of the files end that SQLite keeps beside one.
+const BESIDE: [&str; 3] = ["-journal", "-wal", "-shm"];
 
 /// What a copy holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -37,10 +45,8 @@ impl Store {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let copy = tempfile::Builder::new()
-            .prefix(".copydesk-backup-")
-            .tempfile_in(folder)
-            .map_err(failed)?;
+        sweep(folder);
+        let copy = begin(folder).map_err(failed)?;
         let mut connection = Connection::open(copy.path())?;
         copy_all(&self.connection, &mut connection).map_err(|error| {
             match error.sqlite_error_code() {
@@ -65,6 +71,52 @@ impl Store {
         kept.map_err(|error| failed(error.error))?;
         sync_folder(folder).map_err(failed)?;
         Ok(holds)
+    }
+}
+
+/// Makes the file that a copy is made in, and locks it for as long as that takes.
+fn begin(folder: &Path) -> std::io::Result<NamedTempFile> {
+    loop {
+        let copy = tempfile::Builder::new()
+            .prefix(IN_THE_MAKING)
+            .tempfile_in(folder)?;
+        // A file system without locks does without: nothing is swept there.
+        let _ = flock(copy.as_file(), FlockOperation::LockExclusive);
+        // Another may have swept it away before it was locked.
+        if copy.as_file().metadata()?.nlink() > 0 {
+            return Ok(copy);
+        }
+    }
+}
+
+/// Removes what backups that were killed have left in a folder: whoever still makes one holds its
+/// lock.
+fn sweep(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let copy = name.to_str().and_then(|name| {
+            let id = name.strip_prefix(IN_THE_MAKING)?;
+            let beside = BESIDE.iter().find_map(|ending| id.strip_suffix(ending));
+            let id = beside.unwrap_or(id);
+            let is_id = id.len() == 6 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            is_id.then(|| folder.join(format!("{IN_THE_MAKING}{id}")))
+        });
+        let (Some(copy), true) = (copy, entry.file_type().is_ok_and(|kind| kind.is_file())) else {
+            continue;
+        };
+        let lock = match std::fs::File::open(&copy) {
+            Ok(file) => flock(&file, FlockOperation::NonBlockingLockExclusive).map(|()| Some(file)),
+            // Its journal was left alone.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(_) => continue,
+        };
+        if lock.is_ok() {
+            for ending in BESIDE.iter().chain(&[""]) {
+                let mut path = copy.clone().into_os_string();
+                path.push(ending);
+                drop(std::fs::remove_file(path));
+            }
+        }
     }
 }
 

@@ -22,6 +22,14 @@ pub enum StoreError {
         /// What SQLite said.
         error: rusqlite::Error,
     },
+    /// It stands on another host.
+    #[error("the state folder `{}` is on {kind}, where SQLite can lose what it wrote; name a folder on a disk of this host by `--state` or COPYDESK_STATE", .path.display())]
+    Network {
+        /// The folder.
+        path: PathBuf,
+        /// The kind of file system.
+        kind: &'static str,
+    },
     /// The file is damaged.
     #[error("the database `{}` is damaged: {what}; nothing in it was changed; `copydesk restore FILE` puts a backup in its place and keeps it", .path.display())]
     Damaged {
@@ -57,12 +65,14 @@ fn plain(error: &rusqlite::Error) -> String {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             "nothing in it was changed; `copydesk restore FILE` puts a backup in its place and keeps it"
         }
-        Some(ErrorCode::DiskFull) => "nothing was done; free some space and try again",
+        Some(ErrorCode::DiskFull) => {
+            "what was under way is not done; free some space and try again"
+        }
         Some(ErrorCode::SystemIoFailure) => {
-            "nothing was done; see that the disk is well and has space, and try again"
+            "what was under way is not done; see that the disk is well and has space, and try again"
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another program keeps it locked; nothing was done, try again"
+            "another program keeps it locked; what was under way is not done, try again"
         }
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "it and its folder must be writable for this user"

@@ -144,8 +144,9 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn called(&self, id: i64) -> Result<Option<Called>, StoreError> {
-        let sql = "SELECT r.title, r.source, (SELECT l.path FROM locations l WHERE l.record = r.id
-                       ORDER BY CASE WHEN l.missing_since IS NULL THEN 0 ELSE 1 END, l.first_seen, l.path LIMIT 1)
+        let sql = "SELECT r.title, r.source, coalesce((SELECT l.path FROM locations l WHERE l.record = r.id
+                       ORDER BY CASE WHEN l.missing_since IS NULL THEN 0 ELSE 1 END, l.first_seen, l.path LIMIT 1),
+                       (SELECT min(m.path) FROM moved m WHERE m.record = r.id))
                    FROM records r WHERE r.id = ?1";
         self.one(sql, [id], |row| {
             let path: Option<String> = row.get(2)?;

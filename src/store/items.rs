@@ -108,8 +108,9 @@ const ITEM: &str =
     "i.id, i.record, i.queue, i.status, i.version, i.revision, i.rank, i.arrived_at, i.due_at,
                     i.expires_at, i.held_until, i.changed_after_approval, i.claimed_by";
 const LISTED: &str = "r.source, r.identity, r.title, a.quality, a.heat, a.topic,
-                      (SELECT l.path FROM locations l WHERE l.record = r.id
-                       ORDER BY CASE WHEN l.missing_since IS NULL THEN 0 ELSE 1 END, l.first_seen, l.path LIMIT 1)";
+                      coalesce((SELECT l.path FROM locations l WHERE l.record = r.id
+                       ORDER BY CASE WHEN l.missing_since IS NULL THEN 0 ELSE 1 END, l.first_seen, l.path LIMIT 1),
+                       (SELECT min(m.path) FROM moved m WHERE m.record = r.id))";
 
 impl Item {
     fn of(row: &Row<'_>) -> rusqlite::Result<Self> {

@@ -1,7 +1,8 @@
 //! Mails as rows, and the log of who was told what.
 
+use super::relay::{LONGEST_SUSPENSION, LONGEST_WAIT};
 use super::{Micros, StoreError, Tx, time};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
 /// A mail to be stored.
@@ -132,9 +133,15 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn due_mails(&self, now: Timestamp) -> Result<Vec<DueMail>, StoreError> {
         let sql = "SELECT id, recipient, bytes, tries FROM mails
-                   WHERE status IN ('queued', 'uncertain') AND next_at <= ?1
-                   AND NOT EXISTS (SELECT 1 FROM suspended s WHERE s.address = recipient AND s.until > ?1) ORDER BY id";
-        self.all(sql, [Micros(now)], |row| {
+                   WHERE status IN ('queued', 'uncertain') AND (next_at <= ?1 OR next_at > ?2)
+                   AND NOT EXISTS (SELECT 1 FROM suspended s
+                                   WHERE s.address = recipient AND s.until > ?1 AND s.until <= ?3) ORDER BY id";
+        let values = (
+            Micros(now),
+            Micros(now + LONGEST_WAIT),
+            Micros(now + LONGEST_SUSPENSION),
+        );
+        self.all(sql, values, |row| {
             Ok(DueMail {
                 id: row.get(0)?,
                 recipient: row.get(1)?,
@@ -160,8 +167,10 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn claim_mail(&self, id: i64, now: Timestamp) -> Result<Option<Claim>, StoreError> {
         let sql = "UPDATE mails SET status = 'sending', claimed_at = ?2, text_at = NULL, tries = tries + 1
-                   WHERE id = ?1 AND status IN ('queued', 'uncertain') AND next_at <= ?2 RETURNING tries";
-        let tries = self.one(sql, (id, Micros(now)), |row| row.get(0))?;
+                   WHERE id = ?1 AND status IN ('queued', 'uncertain') AND (next_at <= ?2 OR next_at > ?3)
+                   RETURNING tries";
+        let values = (id, Micros(now), Micros(now + LONGEST_WAIT));
+        let tries = self.one(sql, values, |row| row.get(0))?;
         Ok(tries.map(|tries| Claim { id, tries }))
     }
 
@@ -281,15 +290,20 @@ impl Tx<'_> {
             .map(drop)
     }
 
-    /// Mails whose sending began before a moment and never ended, since their process died; and
-    /// whether their text may be out.
+    /// Mails whose sending began longer ago than `span` and never ended, since their process died;
+    /// and whether their text may be out. One that began as long ahead did so before the clock was
+    /// set back.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn abandoned_mails(&self, before: Timestamp) -> Result<Vec<(Claim, bool)>, StoreError> {
+    pub fn abandoned_mails(
+        &self,
+        span: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Vec<(Claim, bool)>, StoreError> {
         let sql = "SELECT id, tries, text_at IS NOT NULL FROM mails
-                   WHERE status = 'sending' AND claimed_at < ?1 ORDER BY id";
-        self.all(sql, [Micros(before)], |row| {
+                   WHERE status = 'sending' AND (claimed_at < ?1 OR claimed_at > ?2) ORDER BY id";
+        self.all(sql, [Micros(now - span), Micros(now + span)], |row| {
             let claim = Claim {
                 id: row.get(0)?,
                 tries: row.get(1)?,
@@ -315,7 +329,9 @@ impl Tx<'_> {
                 overdue: row.get(2)?,
             })
         })?;
-        let last = "SELECT max(sent_at) FROM mails WHERE recipient = ?1 AND kind = 'digest' AND status = 'sent'";
+        let last =
+            "SELECT sent_at FROM mails WHERE recipient = ?1 AND kind = 'digest' AND status = 'sent'
+                    ORDER BY id DESC LIMIT 1";
         let last = self.one(last, [recipient], |row| row.get(0))?;
         Ok((told, time(last.flatten())))
     }

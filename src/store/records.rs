@@ -589,6 +589,22 @@ impl Tx<'_> {
         self.all(&sql, [], |row| Ok((row.get(11)?, Found::of(row)?)))
     }
 
+    /// Records of a source that have lost a file, and were not looked at since: no file holds them,
+    /// or the one that leads now holds another revision.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn unjudged(&self, source: &str) -> Result<Vec<i64>, StoreError> {
+        let sql = "SELECT id FROM records r WHERE source = ?1 AND gone_at IS NULL
+                       AND NOT EXISTS (SELECT 1 FROM locations WHERE record = r.id)
+                   UNION
+                   SELECT r.id FROM locations l JOIN records r ON r.id = l.record
+                   WHERE l.source = ?1 AND l.revision <> r.revision AND l.missing_since IS NULL AND l.broken_reason IS NULL
+                       AND NOT EXISTS (SELECT 1 FROM locations o WHERE o.record = r.id AND o.missing_since IS NULL
+                           AND (o.first_seen < l.first_seen OR o.first_seen = l.first_seen AND o.path < l.path))";
+        self.all(sql, [source], |row| row.get(0))
+    }
+
     /// Files that hold another revision of a record than the file that leads: source, location and
     /// the leading location.
     ///

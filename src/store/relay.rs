@@ -4,8 +4,11 @@
 use super::{Micros, StoreError, Tx};
 use jiff::{SignedDuration, Timestamp};
 
-/// No pause is longer: one that seems so was written before the clock was set back.
+/// No pause or suspension is longer: one that seems so was written before the clock was set back.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(2);
+pub(super) const LONGEST_SUSPENSION: SignedDuration = SignedDuration::from_hours(8 * 24);
+/// No mail waits longer for its next try.
+pub(super) const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(25);
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -165,15 +168,18 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn suspended(&self, now: Timestamp) -> Result<Vec<Suspended>, StoreError> {
-        let sql =
-            "SELECT address, answer, since, until FROM suspended WHERE until > ?1 ORDER BY address";
-        self.all(sql, [Micros(now)], |row| {
-            Ok(Suspended {
-                address: row.get(0)?,
-                answer: row.get(1)?,
-                since: row.get::<_, Micros>(2)?.0,
-                until: row.get::<_, Micros>(3)?.0,
-            })
-        })
+        let sql = "SELECT address, answer, since, until FROM suspended WHERE until > ?1 AND until <= ?2 ORDER BY address";
+        self.all(
+            sql,
+            [Micros(now), Micros(now + LONGEST_SUSPENSION)],
+            |row| {
+                Ok(Suspended {
+                    address: row.get(0)?,
+                    answer: row.get(1)?,
+                    since: row.get::<_, Micros>(2)?.0,
+                    until: row.get::<_, Micros>(3)?.0,
+                })
+            },
+        )
     }
 }

@@ -1,12 +1,22 @@
 //! Write-backs: decisions on their way into files.
 
 use super::items::Item;
+use super::records::Found;
 use super::{Micros, StoreError, Tx};
 use crate::record::Hash;
 use crate::record::edit::Undo;
 use crate::record::file::replace::Exchange;
+use crate::record::file::transfer::Way;
 use crate::record::location::Location;
 use jiff::{SignedDuration, Timestamp};
+
+/// Why a file that was moved out does not come back.
+pub const TAKEN: &str = "another story stands there now, and its own file stays in the folder of `move`; \
+     move it by hand";
+
+/// No write-back waits longer for its next try: one that seems to was put off before the clock was
+/// set back.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(2);
 
 /// A decision on its way into one file.
 #[derive(Clone, Debug)]
@@ -30,6 +40,8 @@ pub struct WriteBack {
 pub enum End {
     /// The file carries the decision; what takes it back, if a byte was changed.
     Done(Vec<Undo>),
+    /// The file was moved, and no byte of it changed.
+    Moved(Way),
     /// The file holds something else than what was decided on.
     Stale(String),
     /// A person has to do it.
@@ -41,12 +53,29 @@ pub enum End {
 pub struct UnderWay {
     /// The number of its write-back.
     pub id: i64,
+    /// The record.
+    pub record: i64,
     /// The source of the file.
     pub source: String,
     /// The file.
     pub location: Location,
     /// How it is written.
     pub exchange: Exchange,
+    /// Which way it is moved, if it is.
+    pub moves: Option<Way>,
+}
+
+/// A file that a rejection has moved out of its source.
+#[derive(Clone, Debug)]
+pub struct MovedOut {
+    /// Where it stood, and stands below the folder of `move`.
+    pub location: Location,
+    /// The record that it holds.
+    pub record: i64,
+    /// The revision that it holds.
+    pub revision: Hash,
+    /// The hash of its bytes.
+    pub raw: Hash,
 }
 
 /// A write-back that needs someone's attention.
@@ -62,6 +91,22 @@ pub struct Stuck {
     pub status: String,
     /// Why.
     pub error: String,
+}
+
+/// The way of a stored word, if there is one.
+fn way(word: Option<String>) -> Option<Way> {
+    word.as_deref().and_then(Way::of)
+}
+
+impl MovedOut {
+    fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            location: Location::stored(row.get(0)?),
+            record: row.get(1)?,
+            revision: row.get(2)?,
+            raw: row.get(3)?,
+        })
+    }
 }
 
 impl Tx<'_> {
@@ -96,14 +141,30 @@ impl Tx<'_> {
         };
         let files = self.locations_of(record.id)?;
         let all_missing = files.iter().all(|found| found.missing_since.is_some());
-        for found in files {
+        let wanted = |found: &&Found| {
             // A file that has moved away is not waited for; the only one is.
             let away = found.missing_since.is_some() && !all_missing;
             let other = again.is_some_and(|again| *again != found.location);
-            if found.revision != Some(item.revision) || away || other {
-                continue;
+            found.revision == Some(item.revision) && !away && !other
+        };
+        let mut paths: Vec<Location> = files
+            .iter()
+            .filter(wanted)
+            .map(|found| found.location.clone())
+            .collect();
+        let mut taken = Vec::new();
+        // What a rejection has moved out comes back first.
+        if again.is_none() && matches!(verb, "approve" | "reopen") {
+            for moved in self.moved_of(record.id, item.revision)? {
+                match self.location(&record.source, &moved.location)? {
+                    None => paths.push(moved.location),
+                    Some(stands) if stands.record == Some(record.id) => {}
+                    Some(_) => taken.push(moved.location),
+                }
             }
-            let path = found.location.as_str();
+        }
+        for location in paths {
+            let path = location.as_str();
             let supersede = "UPDATE write_backs SET status = 'superseded', closed_at = ?3
                              WHERE source = ?1 AND path = ?2 AND status = 'pending'";
             self.run(supersede, (&record.source, path, Micros(now)))?;
@@ -121,6 +182,13 @@ impl Tx<'_> {
                     Micros(now),
                 ),
             )?;
+        }
+        for location in taken {
+            let add = "INSERT INTO write_backs (decision, item, source, path, verb, status, error, next_at, created_at, closed_at)
+                       VALUES (?1, ?2, ?3, ?4, ?5, 'refused', ?6, ?7, ?7, ?7)";
+            let (path, error) = (location.as_str(), TAKEN);
+            let of = (decision, item.id, &record.source, path, verb);
+            self.run(add, (of.0, of.1, of.2, of.3, of.4, error, Micros(now)))?;
         }
         Ok(())
     }
@@ -170,13 +238,11 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<u32, StoreError> {
         let sql = "SELECT count(*) FROM write_backs
-                   WHERE item = ?1 AND path = ?2 AND reassert = 1 AND status IN ('pending', 'done') AND created_at > ?3";
+                   WHERE item = ?1 AND path = ?2 AND reassert = 1 AND status IN ('pending', 'done')
+                   AND created_at > ?3 AND created_at <= ?4";
+        let (since, to) = (Micros(now - within), Micros(now + within));
         Ok(self
-            .one(
-                sql,
-                (item, location.as_str(), Micros(now - within)),
-                |row| row.get(0),
-            )?
+            .one(sql, (item, location.as_str(), since, to), |row| row.get(0))?
             .unwrap_or_default())
     }
 
@@ -191,7 +257,8 @@ impl Tx<'_> {
         Ok(self.one(sql, [item], |_| Ok(()))?.is_some())
     }
 
-    /// Notes that a decision is not written again, since upstream takes it back too often.
+    /// Notes that a decision is not written again, since upstream takes it back too often. Returns
+    /// whether that is new: a feed that goes on for days leaves no more than one note.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -201,12 +268,17 @@ impl Tx<'_> {
         location: &Location,
         error: &str,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let last = "SELECT status = 'stopped' FROM write_backs WHERE item = ?1 AND path = ?2
+                    ORDER BY id DESC LIMIT 1";
+        if self.one(last, (item.id, location.as_str()), |row| row.get(0))? == Some(true) {
+            return Ok(false);
+        }
         self.reassert(item, location, now)?;
         let sql = "UPDATE write_backs SET status = 'stopped', error = ?3, closed_at = ?4
                    WHERE item = ?1 AND path = ?2 AND status = 'pending'";
-        self.run(sql, (item.id, location.as_str(), error, Micros(now)))
-            .map(drop)
+        self.run(sql, (item.id, location.as_str(), error, Micros(now)))?;
+        Ok(true)
     }
 
     /// Write-backs whose time has come, oldest first.
@@ -215,8 +287,8 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn due_write_backs(&self, now: Timestamp) -> Result<Vec<WriteBack>, StoreError> {
         let sql = "SELECT id, item, source, path, verb, tries FROM write_backs
-                   WHERE status = 'pending' AND next_at <= ?1 ORDER BY id";
-        self.all(sql, [Micros(now)], |row| {
+                   WHERE status = 'pending' AND (next_at <= ?1 OR next_at > ?2) ORDER BY id";
+        self.all(sql, [Micros(now), Micros(now + LONGEST_WAIT)], |row| {
             Ok(WriteBack {
                 id: row.get(0)?,
                 item: row.get(1)?,
@@ -234,7 +306,7 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn last_ends(&self, item: i64) -> Result<Vec<(Location, Option<End>)>, StoreError> {
-        let sql = "SELECT path, status, undo, error FROM write_backs WHERE item = ?1 AND decision =
+        let sql = "SELECT path, status, undo, error, moves FROM write_backs WHERE item = ?1 AND decision =
                        (SELECT id FROM decisions WHERE item = ?1 ORDER BY version DESC LIMIT 1)
                    AND status <> 'superseded' ORDER BY id";
         let rows = self.all(sql, [item], |row| {
@@ -243,15 +315,18 @@ impl Tx<'_> {
             Ok((
                 Location::stored(path),
                 status,
-                undo,
+                (undo, way(row.get(4)?)),
                 error.unwrap_or_default(),
             ))
         })?;
-        let end = |status: &str, undo: Option<String>, error: String| {
+        let end = |status: &str, undo: (Option<String>, Option<Way>), error: String| {
             Ok::<_, StoreError>(match status {
                 "pending" => None,
+                "done" if let (None, Some(way)) = undo => Some(End::Moved(way)),
                 "done" => {
-                    let undo = undo.map_or(Ok(Vec::new()), |undo| serde_json::from_str(&undo));
+                    let undo = undo
+                        .0
+                        .map_or(Ok(Vec::new()), |undo| serde_json::from_str(&undo));
                     Some(End::Done(
                         undo.map_err(|error| StoreError::Odd(error.to_string()))?,
                     ))
@@ -337,10 +412,85 @@ impl Tx<'_> {
     ) -> Result<bool, StoreError> {
         let undo =
             serde_json::to_string(undo).map_err(|error| StoreError::Odd(error.to_string()))?;
-        let sql = "UPDATE write_backs SET undo = ?2, aside = ?3, old = ?4, new = ?5
+        let sql = "UPDATE write_backs SET undo = ?2, aside = ?3, old = ?4, new = ?5, moves = NULL
                    WHERE id = ?1 AND status = 'pending'";
         let Exchange { aside, old, new } = exchange;
         Ok(self.run(sql, (id, undo, aside, *old, *new))? == 1)
+    }
+
+    /// Notes that a file is about to be moved, and how. Returns whether that is still wanted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn plan_move(&self, id: i64, way: Way, exchange: &Exchange) -> Result<bool, StoreError> {
+        let sql = "UPDATE write_backs SET moves = ?2, aside = ?3, old = ?4, new = ?5
+                   WHERE id = ?1 AND status = 'pending'";
+        let Exchange { aside, old, new } = exchange;
+        Ok(self.run(sql, (id, way.as_str(), aside, *old, *new))? == 1)
+    }
+
+    /// Notes that a file of a record has left its source.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn note_moved_out(&self, source: &str, moved: &MovedOut) -> Result<(), StoreError> {
+        let sql =
+            "INSERT INTO moved (source, path, record, revision, raw) VALUES (?1, ?2, ?3, ?4, ?5)
+                   ON CONFLICT (source, path) DO UPDATE SET record = excluded.record,
+                       revision = excluded.revision, raw = excluded.raw";
+        let path = moved.location.as_str();
+        self.run(sql, (source, path, moved.record, moved.revision, moved.raw))?;
+        self.drop_location(source, &moved.location)
+    }
+
+    /// Notes that a file of a record is back in its source, in this state.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn note_moved_back(
+        &self,
+        source: &str,
+        moved: &MovedOut,
+        stat: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM moved WHERE source = ?1 AND path = ?2";
+        self.run(sql, (source, moved.location.as_str()))?;
+        let found = Found {
+            location: moved.location.clone(),
+            record: Some(moved.record),
+            revision: Some(moved.revision),
+            raw: Some(moved.raw),
+            stat,
+            first_seen: now,
+            missing_since: None,
+            broken: None,
+        };
+        self.put_location(source, &found)
+    }
+
+    /// The file that was moved out from a location.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn moved_from(
+        &self,
+        source: &str,
+        location: &Location,
+    ) -> Result<Option<MovedOut>, StoreError> {
+        let sql = "SELECT path, record, revision, raw FROM moved WHERE source = ?1 AND path = ?2";
+        self.one(sql, (source, location.as_str()), MovedOut::of)
+    }
+
+    /// The files that were moved out and hold this revision of a record.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn moved_of(&self, record: i64, revision: Hash) -> Result<Vec<MovedOut>, StoreError> {
+        let sql =
+            "SELECT path, record, revision, raw FROM moved WHERE record = ?1 AND revision = ?2
+                   ORDER BY path";
+        self.all(sql, (record, revision), MovedOut::of)
     }
 
     /// Notes that what was planned was not written, and has left nothing.
@@ -348,7 +498,8 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn unplan_write_back(&self, id: i64) -> Result<(), StoreError> {
-        self.run("UPDATE write_backs SET undo = NULL WHERE id = ?1", [id])?;
+        let sql = "UPDATE write_backs SET undo = NULL, moves = NULL WHERE id = ?1";
+        self.run(sql, [id])?;
         self.end_write(id)
     }
 
@@ -366,8 +517,8 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn writes_under_way(&self) -> Result<Vec<UnderWay>, StoreError> {
-        let sql =
-            "SELECT id, source, path, aside, old, new FROM write_backs WHERE aside IS NOT NULL";
+        let sql = "SELECT w.id, w.source, w.path, w.aside, w.old, w.new, w.moves, i.record
+                   FROM write_backs w JOIN items i ON i.id = w.item WHERE w.aside IS NOT NULL";
         self.all(sql, (), |row| {
             Ok(UnderWay {
                 id: row.get(0)?,
@@ -378,6 +529,8 @@ impl Tx<'_> {
                     old: row.get(4)?,
                     new: row.get(5)?,
                 },
+                moves: way(row.get(6)?),
+                record: row.get(7)?,
             })
         })
     }
@@ -389,6 +542,7 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn close_write_back(&self, id: i64, end: &End, now: Timestamp) -> Result<(), StoreError> {
         let (status, undo, error) = match end {
+            End::Moved(_) => ("done", None, None),
             End::Done(undo) if undo.is_empty() => ("done", None, None),
             End::Done(undo) => {
                 let undo = serde_json::to_string(undo)
@@ -419,19 +573,22 @@ impl Tx<'_> {
         self.run(sql, (id, error, Micros(next_at))).map(drop)
     }
 
-    /// Notes what a file holds after we wrote it, so that a pass knows our own write.
+    /// Notes what a file holds after we wrote it, so that a pass knows our own write; unless more
+    /// than that is new about the file, which a pass has to read then.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn note_written(
         &self,
-        source: &str,
-        location: &Location,
+        item: &Item,
+        (source, location): (&str, &Location),
         raw: Hash,
         stat: &[u8],
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE locations SET raw = ?3, stat = ?4 WHERE source = ?1 AND path = ?2";
-        self.run(sql, (source, location.as_str(), raw, stat))
+        let sql = "UPDATE locations SET raw = ?5, stat = ?6 WHERE source = ?3 AND path = ?4
+                   AND record = ?1 AND revision = ?2 AND broken_reason IS NULL";
+        let path = location.as_str();
+        self.run(sql, (item.record, item.revision, source, path, raw, stat))
             .map(drop)
     }
 

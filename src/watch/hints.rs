@@ -62,33 +62,28 @@ fn is_telling(kind: EventKind) -> bool {
 }
 
 /// Watches folders and gathers hints.
-#[derive(Debug)]
 pub struct Watch {
-    watcher: RecommendedWatcher,
+    /// Made with the first folder; where that fails, anew with the next.
+    watcher: Option<RecommendedWatcher>,
     gathered: Arc<Mutex<Hints>>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 impl Watch {
     /// Watches nothing yet; `wake` is called, from a thread of the watcher, when a hint comes.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn new(wake: impl Fn() + Send + 'static) -> Result<Self, String> {
-        let gathered = Arc::new(Mutex::new(Hints::default()));
-        let hints = Arc::clone(&gathered);
-        let on_event = move |event| {
-            let mut hints = hints.lock().unwrap_or_else(PoisonError::into_inner);
-            hints.add(event);
-            let news = !hints.is_empty();
-            drop(hints);
-            if news {
-                wake();
-            }
-        };
-        let config = Config::default().with_follow_symlinks(false);
-        let watcher =
-            RecommendedWatcher::new(on_event, config).map_err(|error| error.to_string())?;
-        Ok(Self { watcher, gathered })
+    #[must_use]
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            watcher: None,
+            gathered: Arc::default(),
+            wake: Arc::new(wake),
+        }
     }
 
     /// Watches a folder and all below it, those to come included.
@@ -96,26 +91,57 @@ impl Watch {
     /// # Errors
     /// What the system says, such as that no more folders can be watched.
     pub fn add(&mut self, folder: &Path) -> Result<(), String> {
-        self.watcher
+        let watcher = match &mut self.watcher {
+            Some(watcher) => watcher,
+            none => none.insert(watcher(&self.gathered, &self.wake).map_err(|error| told(&error))?),
+        };
+        watcher
             .watch(folder, RecursiveMode::Recursive)
-            .map_err(|error| match error.kind {
-                notify::ErrorKind::MaxFilesWatch => {
-                    "no more folders can be watched; raise fs.inotify.max_user_watches".to_owned()
-                }
-                _ => error.to_string(),
-            })
+            .map_err(|error| told(&error))
     }
 
     /// Watches a folder no more.
     pub fn remove(&mut self, folder: &Path) {
         // One that is gone is not watched any more anyway.
-        drop(self.watcher.unwatch(folder));
+        drop(self.watcher.as_mut().map(|watcher| watcher.unwatch(folder)));
     }
 
     /// Takes what has been gathered.
     #[must_use]
     pub fn take(&self) -> Hints {
         std::mem::take(&mut *self.gathered.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn watcher(
+    gathered: &Arc<Mutex<Hints>>,
+    wake: &Arc<dyn Fn() + Send + Sync>,
+) -> notify::Result<RecommendedWatcher> {
+    let (gathered, wake) = (Arc::clone(gathered), Arc::clone(wake));
+    let on_event = move |event| {
+        let mut hints = gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        hints.add(event);
+        let news = !hints.is_empty();
+        drop(hints);
+        if news {
+            wake();
+        }
+    };
+    RecommendedWatcher::new(on_event, Config::default().with_follow_symlinks(false))
+}
+
+/// Why a folder cannot be watched, with what mends it.
+fn told(error: &notify::Error) -> String {
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => {
+            "no more folders can be watched; raise fs.inotify.max_user_watches".to_owned()
+        }
+        notify::ErrorKind::Io(io)
+            if io.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) =>
+        {
+            "no more programs can watch folders; raise fs.inotify.max_user_instances".to_owned()
+        }
+        _ => error.to_string(),
     }
 }
 

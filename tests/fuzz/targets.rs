@@ -4,7 +4,13 @@
 //! An input is text in parts, which lines of `====` stand between, so that people can read and
 //! write it.
 
-use copydesk::record::value::Map;
+use copydesk::notify::letter::{Entry, Letter, Section, Tone, Writer};
+use copydesk::notify::waiting::{Story, Waiting};
+use copydesk::notify::{self, Owed, smtp};
+use copydesk::record::edit::{self, Edited};
+use copydesk::record::kind::Kind;
+use copydesk::record::source::{Classes, Source};
+use copydesk::record::value::{Map, Value};
 use copydesk::record::{self, Record};
 use copydesk::rules::assess::{Assessment, NotEvaluated, Occasion, Subject};
 use copydesk::rules::condition::parts::Part;
@@ -14,6 +20,9 @@ use copydesk::rules::score::{Axis, Score};
 use copydesk::rules::words::Folded;
 use copydesk::rules::{Refused, RuleSet};
 use jiff::Timestamp;
+use lettre::message::Mailbox;
+use mail_parser::MessageParser;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -43,13 +52,20 @@ ratings: {value: 3}
 const BASE: &str = r#"sources:
   - name: news
     path: ../content
+    identity: [webUrl]
+    fields: {signal: [quality, heat, topics], volatile: [secured]}
     types: {members: number, levels: [string], ratings: {value: number}}
 lists:
   trusted: [example.org, example.com]
   sizes: [1, 2, 3]
 queues:
   - {name: general}
+reviewers:
+  - {name: Ana Example, email: ana@example.org, role: reviewer, queues: all, digest: "0 9 * * *"}
 "#;
+
+/// Files of one text in each kind.
+const PATHS: [&str; 4] = ["a.md", "a.yaml", "a.toml", "a.json"];
 
 /// Rule files, at most two, and a record: loading them tells every fault at a place that is there;
 /// what loads assesses each record the same way whoever asks. Returns whether they load.
@@ -468,4 +484,320 @@ fn now() -> Timestamp {
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time")
+}
+
+/// Bytes as a file of each kind: what is no record is told at a place that is there, what is one
+/// reads the same again, as it does from the store, with other line endings and with a byte-order
+/// mark. Returns whether it is a record of some kind.
+pub(crate) fn front_matter(bytes: &[u8]) -> bool {
+    let source = base().sources.first().expect("the base has a source");
+    let mut is_record = false;
+    for path in PATHS {
+        match Record::read(bytes, path, source) {
+            Ok(record) => {
+                is_record = true;
+                judge_record(&record, bytes, path, source);
+            }
+            Err(broken) => {
+                assert_eq!(
+                    Record::read(bytes, path, source).err(),
+                    Some(broken.clone())
+                );
+                let lines = i64::try_from(lines_of(bytes)).expect("not so many lines");
+                assert!((1..=lines).contains(&broken.line), "{broken:?} of {lines}");
+                assert!(broken.column >= 1, "{broken:?}");
+                assert!(!broken.reason.is_empty(), "{broken:?}");
+                // A reason may repeat what stands there, cut short; marks above a letter take no width.
+                assert!(broken.reason.chars().count() <= 1_600, "{broken:?}");
+                assert!(!broken.reason.contains(char::is_control), "{broken:?}");
+            }
+        }
+    }
+    is_record
+}
+
+fn judge_record(record: &Record, bytes: &[u8], path: &str, source: &Source) {
+    let read = |bytes: &[u8]| Record::read(bytes, path, source);
+    assert_eq!(read(bytes).as_ref(), Ok(record), "read twice");
+    for (key, value) in record.fields.iter() {
+        let class = source.classes.of(key);
+        let kept = matches!(
+            class,
+            record::source::Class::Content | record::source::Class::Signal
+        );
+        assert!(kept, "{key} is kept");
+        fair(value, 0);
+    }
+    assert!(record.flag.is_none_or(|flag| record.published == flag));
+    assert!(!record.identity.is_empty());
+    for warning in &record.warnings {
+        assert!(!warning.is_empty());
+    }
+    let stored = serde_json::to_string(&record.fields).expect("fields in JSON");
+    let stored: Value = serde_json::from_str(&stored).expect("what was stored");
+    let stored = stored.as_map().expect("a mapping");
+    assert_eq!(*stored, record.fields, "stored and read");
+    let classes = &source.classes;
+    assert_eq!(
+        record::revision(stored, &record.body, classes),
+        record.revision
+    );
+    assert_eq!(record::signal(stored, classes), record.signal);
+    let text = std::str::from_utf8(bytes).expect("a record is text");
+    let same = |other: &str, how: &str| {
+        let other = read(other.as_bytes()).unwrap_or_else(|b| panic!("{how}: {b}"));
+        assert_eq!(other.revision, record.revision, "{how}");
+        assert_eq!(other.signal, record.signal, "{how}");
+        assert_eq!(other.identity, record.identity, "{how}");
+        assert_eq!(other.flag, record.flag, "{how}");
+    };
+    if !text.starts_with('\u{feff}') {
+        same(&format!("\u{feff}{text}"), "with a byte-order mark");
+    }
+    if !text.contains('\r') {
+        same(&text.replace('\n', "\r\n"), "with CR LF");
+    }
+}
+
+/// What was read is within what is promised of it.
+fn fair(value: &Value, depth: usize) {
+    assert!(depth <= 64, "too deep");
+    match value {
+        Value::Number(number) => assert!(number.is_finite()),
+        Value::List(list) => list.iter().for_each(|value| fair(value, depth + 1)),
+        Value::Map(map) => {
+            let keys: BTreeSet<&str> = map.iter().map(|(key, _)| key).collect();
+            assert_eq!(keys.len(), map.len(), "a key stands twice");
+            map.iter().for_each(|(_, value)| fair(value, depth + 1));
+        }
+        Value::Null | Value::Bool(_) | Value::Text(_) => {}
+    }
+}
+
+/// Bytes as a file of each kind: setting a key changes that key alone, in one line, once; taken
+/// back, it leaves the bytes that were there. Returns whether some file was changed.
+pub(crate) fn write_back_edit(bytes: &[u8]) -> bool {
+    let text = |text: &str| Value::Text(text.into());
+    let wanted = [
+        ("published", Value::Bool(true)),
+        ("published", Value::Bool(false)),
+        ("status", text("it's \"ready\": #1")),
+        ("quality", Value::Number(-7.5)),
+    ];
+    let mut changed = false;
+    for path in PATHS {
+        let kind = Kind::of(path);
+        for (key, value) in &wanted {
+            let edited = edit::set(bytes, kind, key, value);
+            assert_eq!(edit::set(bytes, kind, key, value), edited, "set twice");
+            match edited {
+                Ok(Some(edited)) => {
+                    changed = true;
+                    judge_edit(bytes, &edited, path, (key, value));
+                }
+                Ok(None) => {
+                    let stands = whole(bytes, path);
+                    assert_eq!(stands.fields.get(key), Some(value), "{path}");
+                }
+                Err(error) => assert!(!error.to_string().is_empty()),
+            }
+        }
+    }
+    changed
+}
+
+/// The record with every key as content, so that nothing of it is left out.
+fn whole(bytes: &[u8], path: &str) -> Record {
+    let mut source = base()
+        .sources
+        .first()
+        .expect("the base has a source")
+        .clone();
+    source.classes = Classes {
+        signal: Vec::new(),
+        volatile: Vec::new(),
+        decision: Vec::new(),
+    };
+    Record::read(bytes, path, &source).expect("what is edited is a record")
+}
+
+fn judge_edit(before: &[u8], edited: &Edited, path: &str, (key, value): (&str, &Value)) {
+    let kind = Kind::of(path);
+    let after = &edited.bytes;
+    let (mut old, mut new) = (whole(before, path), whole(after, path));
+    let held = old.fields.remove(key);
+    assert_eq!(held.is_some(), edited.undo.before.is_some());
+    assert_eq!(edit::has(before, kind, key), Ok(held.is_some()));
+    assert_eq!(new.fields.remove(key).as_ref(), Some(value), "{path}");
+    assert_eq!(old.fields, new.fields, "{path}");
+    assert_eq!(old.body, new.body, "{path}");
+    one_line(before, after, held.is_some());
+    assert_eq!(edit::set(after, kind, key, value), Ok(None), "set again");
+    let back = edit::undo(after, kind, &edited.undo);
+    let back = back.expect("taken back").expect("it stands there");
+    assert!(back.bytes == before, "{path}: {key} is not taken back");
+}
+
+/// Two versions differ in one line, and the line endings of neither.
+fn one_line(before: &[u8], after: &[u8], stood: bool) {
+    let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+    let more = lines(after) - lines(before);
+    assert_eq!(more, usize::from(!stood), "lines came or went");
+    let start = before.iter().zip(after).take_while(|(a, b)| a == b).count();
+    let room = before.len().min(after.len()) - start;
+    let (old, new) = (before.iter().rev(), after.iter().rev());
+    let end = old.zip(new).take(room).take_while(|(a, b)| a == b).count();
+    let gone = &before[start..before.len() - end];
+    let come = &after[start..after.len() - end];
+    assert!(lines(gone) == 0 && lines(come) == more);
+    assert!(stood || gone.is_empty(), "more than one line came");
+}
+
+/// A reviewer's name and a sender, one a line, then records: the digest of them all is a mail that
+/// reads back as it was written and holds nothing that acts. Returns whether some record is in it.
+pub(crate) fn mail_render(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
+    let source = base().sources.first().expect("the base has a source");
+    let mut parts = text.split(BETWEEN);
+    let head = parts.next().unwrap_or_default();
+    let (name, sender) = head.split_once('\n').unwrap_or((head, ""));
+    let sender: Option<Mailbox> = sender.parse().ok();
+    // An address beyond ASCII stands in the mail as it is; that the server takes it is asked first.
+    let sender = sender.filter(|sender| AsRef::<str>::as_ref(&sender.email).is_ascii());
+    let ours = "Copy desk <desk@example.org>".parse();
+    let sender = sender.unwrap_or_else(|| ours.expect("an address"));
+    let mut reviewer = base().reviewers.first().expect("a reviewer").clone();
+    name.clone_into(&mut reviewer.name);
+    let writer = Writer {
+        reviewer: &reviewer,
+        links: None,
+        link_threshold: 120,
+        pictures: true,
+        now: now(),
+    };
+    let entries: Vec<Entry> = parts
+        .take(8)
+        .enumerate()
+        .filter_map(|(n, story)| {
+            let front = format!("---\n{story}\n---\n");
+            let record = Record::read(front.as_bytes(), "a.md", source).ok()?;
+            Some(entry(&writer, n, &record, source))
+        })
+        .collect();
+    let Some(first) = entries.first() else {
+        return false;
+    };
+    let letter = Letter {
+        subject: format!("general: {}", first.title),
+        name: record::shown::line(name, 60),
+        lead: "Stories wait for a decision in your queues.".to_owned(),
+        sections: vec![Section {
+            title: "New for you",
+            tone: Tone::New,
+            count: entries.len(),
+            entries,
+        }],
+        desk: vec![record::shown::line(name, 200)],
+        ..Letter::default()
+    };
+    let owed = Owed {
+        kind: "digest",
+        reason: "first digest".to_owned(),
+        letter,
+        told: Vec::new(),
+    };
+    let mail = notify::preview(&reviewer, &owed, &sender, now());
+    judge_mail(&mail.expect("a mail"), &reviewer.email, &owed.letter);
+    true
+}
+
+fn entry(writer: &Writer<'_>, n: usize, record: &Record, source: &Source) -> Entry {
+    let subject = Subject {
+        fields: &record.fields,
+        published: record.published,
+        first_seen: seen(),
+        source: &source.name,
+    };
+    let assessment = base().assess(&subject, Occasion::FIRST, now());
+    let title = record.title().unwrap_or(&record.identity);
+    let item = Waiting {
+        id: i64::try_from(n).expect("few") + 1,
+        version: 1,
+        queue: "general".to_owned(),
+        overdue: n == 1,
+        changed_after_approval: n == 2,
+        arrived_at: seen(),
+        arrived_since: true,
+        ignores_quiet: false,
+        due_at: Some(now()),
+        title: title.to_owned(),
+        record: 1,
+        score: assessment.score,
+    };
+    let near = assessment.near.into_iter().next();
+    let story = Story::of(&record.fields, assessment.hits, near);
+    writer.entry(
+        &item,
+        story,
+        vec![format!("title: \"{title}\" became nothing")],
+    )
+}
+
+fn judge_mail(bytes: &[u8], email: &str, letter: &Letter) {
+    let mail = String::from_utf8(bytes.to_vec()).expect("a mail is text");
+    assert!(mail.is_ascii(), "beyond ASCII");
+    assert!(!mail.replace("\r\n", "").contains(['\r', '\n']));
+    let (head, _) = mail.split_once("\r\n\r\n").expect("an end of the head");
+    for line in mail.split("\r\n") {
+        assert!(line.len() <= 998, "a line of {}", line.len());
+        assert!(!line.contains(|c: char| c.is_control() && c != '\t'));
+    }
+    let names: Vec<&str> = head
+        .split("\r\n")
+        .filter(|line| !line.starts_with([' ', '\t']))
+        .map(|line| line.split(':').next().unwrap_or_default())
+        .collect();
+    let known: BTreeSet<&str> = names.iter().copied().collect();
+    let ours: BTreeSet<&str> = [
+        "From",
+        "To",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "Auto-Submitted",
+        "Content-Type",
+        "List-Id",
+        "MIME-Version",
+        "Precedence",
+    ]
+    .into();
+    assert!(known.is_subset(&ours), "{known:?}");
+    assert_eq!(known.len(), names.len(), "a header stands twice: {names:?}");
+
+    let read = MessageParser::default().parse(bytes).expect("a mail");
+    let to = read.to().expect("To");
+    assert_eq!(to.iter().count(), 1, "{head}");
+    let to = to.first().and_then(|to| to.address());
+    assert_eq!(to, Some(email));
+    assert_eq!(read.from().map(|from| from.iter().count()), Some(1));
+    assert_eq!(read.subject(), Some(letter.subject.as_str()));
+    let text = read.body_text(0).expect("a text").replace("\r\n", "\n");
+    assert_eq!(text, letter.text().expect("a text"));
+    let acts = |c: char| c != '\n' && c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
+    assert!(!text.contains(acts), "{text:?}");
+    for line in text.lines() {
+        assert!(line.chars().count() <= 450, "{line:?}");
+    }
+
+    let wire = smtp::on_the_wire(bytes);
+    let mut heard = String::new();
+    let wire = std::str::from_utf8(&wire).expect("text");
+    for line in wire.strip_suffix("\r\n").expect("an end").split("\r\n") {
+        assert_ne!(line, ".", "the mail ends before its end");
+        heard += line.strip_prefix('.').unwrap_or(line);
+        heard += "\r\n";
+    }
+    assert_eq!(heard.trim_end(), mail.trim_end());
 }

@@ -1,5 +1,6 @@
 //! Imports point down: the layers of the house, read from its sources.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -109,15 +110,44 @@ fn an_import_that_points_down_is_fine() {
 #[test]
 fn no_test_file_is_forgotten() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration");
-    let main = fs::read_to_string(folder.join("main.rs")).unwrap();
     for file in sources(&folder) {
         let stem = file.file_stem().unwrap().to_str().unwrap();
+        let above = match file.parent().unwrap() {
+            top if top == folder => folder.join("main.rs"),
+            deeper => deeper.with_extension("rs"),
+        };
+        let above = fs::read_to_string(above).unwrap();
         assert!(
-            stem == "main" || main.lines().any(|line| line == format!("mod {stem};")),
+            stem == "main" || above.lines().any(|line| line == format!("mod {stem};")),
             "{} is in no test run",
             file.display()
         );
     }
+}
+
+/// `tests/long/run` names each test that asks how often it is to repeat itself, and no other.
+#[test]
+fn no_long_form_is_forgotten() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let run = fs::read_to_string(tests.join("long/run")).unwrap();
+    let named = run.lines().filter_map(|line| line.split_once(' '));
+    let named: BTreeSet<String> = named
+        .filter(|(rounds, _)| rounds.parse::<usize>().is_ok())
+        .map(|(_, name)| name.to_owned())
+        .collect();
+    let mut found = BTreeSet::new();
+    for file in sources(&tests.join("integration")) {
+        let module = file.file_stem().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        for test in text.split("#[test]\nfn ").skip(1) {
+            let (name, rest) = test.split_once('(').unwrap();
+            let body = rest.split_once("\n}\n").map_or(rest, |(body, _)| body);
+            if module != "architecture" && body.contains("rounds()") {
+                found.insert(format!("{module}::{name}"));
+            }
+        }
+    }
+    assert_eq!(found, named);
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

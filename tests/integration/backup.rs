@@ -379,7 +379,10 @@ fn a_restoring_that_is_killed_leaves_the_one_or_the_other() {
             fs::remove_file(kept).unwrap();
         }
     }
-    println!("killed before it counted: {before}, after: {after}");
+    println!(
+        "| a restoring that is killed leaves the one database or the other | {} kills, {before} before it counted, {after} after | 0 neither |",
+        before + after
+    );
     desk.run(&["restore", "desk.backup"]).done();
     let left = fs::read_dir(desk.path("state"))
         .unwrap()
@@ -507,7 +510,7 @@ fn what_was_acknowledged_before_a_backup_is_there_after_its_restoring() {
     let ids: BTreeSet<&str> = mails.iter().map(|mail| mail.id.as_str()).collect();
     assert_eq!(ids.len(), mails.len(), "one mail landed twice");
     println!(
-        "{cycles} cycles, {acknowledged} acknowledged decisions looked for, {held} mails held, {} mails landed, {:?}",
+        "| decision acknowledged before a backup and lost in its restoring, or a mail sent again | {cycles} cycles under load, {acknowledged} decisions looked for, {held} mails held, {} mails landed, {:.0?} | 0 lost, 0 again |",
         mails.len(),
         started.elapsed()
     );

@@ -8,7 +8,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::desk::{Desk, finish};
+use crate::race::run_failing;
 use crate::service::{BOUND, Service, beside, number, service};
+use crate::smtp::found;
 
 fn desk() -> Desk {
     let desk = Desk::new();
@@ -147,27 +149,20 @@ fn a_database_that_another_program_keeps_locked_is_waited_for_and_then_named() {
     desk.run(&["approve", "1"]).done();
 }
 
-/// A small disk under the state folder.
-struct Disk(PathBuf);
+/// A small disk in the place of a folder.
+pub(crate) struct Disk(PathBuf);
 
 impl Disk {
     /// `None` where this user may not mount one.
-    fn small(desk: &Desk) -> Option<Self> {
-        let state = desk.path("state");
-        fs::create_dir_all(&state).unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
-            .arg(&state)
-            .status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self(state));
-        }
-        println!("skipped: no tmpfs");
-        None
+    pub(crate) fn small(folder: &Path) -> Option<Self> {
+        fs::create_dir_all(folder).unwrap();
+        let mount = ["-t", "tmpfs", "-o", "size=2m", "tmpfs"];
+        let mount = [&mount[..], &[folder.to_str().unwrap()]].concat();
+        found("tmpfs", "mount", &mount).then(|| Self(folder.to_owned()))
     }
 
     /// Leaves so many bytes.
-    fn fill(&self, left: u64) {
+    pub(crate) fn fill(&self, left: u64) {
         let filler = vec![7; 4 << 20];
         drop(fs::write(self.0.join("filler"), filler));
         let filler = fs::File::options()
@@ -179,11 +174,11 @@ impl Disk {
             .unwrap();
     }
 
-    fn free(&self) {
+    pub(crate) fn free(&self) {
         fs::remove_file(self.0.join("filler")).unwrap();
     }
 
-    fn remount(&self, how: &str) {
+    pub(crate) fn remount(&self, how: &str) {
         let done = Command::new("mount")
             .args(["-o", &format!("remount,{how}")])
             .arg(&self.0)
@@ -201,7 +196,7 @@ impl Drop for Disk {
 #[test]
 fn a_full_or_read_only_disk_costs_no_decision() {
     let desk = Desk::new();
-    let Some(disk) = Disk::small(&desk) else {
+    let Some(disk) = Disk::small(&desk.path("state")) else {
         return;
     };
     for n in 0..20 {
@@ -250,7 +245,7 @@ fn a_full_or_read_only_disk_costs_no_decision() {
 #[test]
 fn the_service_gets_over_a_full_disk_by_itself() {
     let desk = Desk::new();
-    let Some(disk) = Disk::small(&desk) else {
+    let Some(disk) = Disk::small(&desk.path("state")) else {
         return;
     };
     desk.story("a.md").published(false).write();
@@ -281,4 +276,21 @@ fn the_service_gets_over_a_full_disk_by_itself() {
         number(&desk, "SELECT count(*) FROM failures") == Some(0)
     });
     running.stop();
+}
+
+#[test]
+fn a_state_folder_of_another_host_is_refused_and_left_alone() {
+    for (kind, magic) in [("NFS", "6969000000000000"), ("SMB", "424d53fe00000000")] {
+        let desk = Desk::new();
+        desk.story("a.md").write();
+        fs::create_dir(desk.path("state")).unwrap();
+        let fault = format!("statfs:poke_exit=@arg2={magic}");
+        let state = desk.path("state");
+        let Some(seen) = run_failing(&desk, &["scan"], &fault, Some(&state)) else {
+            return;
+        };
+        assert!(seen.contains(kind) && seen.contains("--state"), "{seen}");
+        assert!(!desk.path("state/copydesk.db").exists(), "{kind}");
+        desk.scan();
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::desk::{Desk, assert_published};
 
 /// Front matter around these lines, with a flag that waits.
-fn with(lines: &str) -> Vec<u8> {
+pub(crate) fn with(lines: &str) -> Vec<u8> {
     format!("---\ntitle: \"A hostile record\"\npublished: false\n{lines}\n---\nA body.\n")
         .into_bytes()
 }
@@ -21,7 +21,7 @@ fn alias_bomb() -> String {
     lines
 }
 
-fn many_anchors(count: usize) -> String {
+pub(crate) fn many_anchors(count: usize) -> String {
     let mut lines = String::from("list:\n");
     for n in 0..count {
         writeln!(lines, "- &n{n} x\n- *n{n}").unwrap();
@@ -35,7 +35,7 @@ fn utf16() -> Vec<u8> {
 }
 
 /// Each of these is kept as broken, with a reason.
-fn refused() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn refused() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("1 alias bomb", with(&alias_bomb())),
         ("2 ten thousand anchors", with(&many_anchors(10_000))),

@@ -1,13 +1,12 @@
 //! The desk: a whole copydesk in a temporary folder, run through its command line at a chosen time.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -75,29 +74,51 @@ pub(crate) const REVIEWERS: &str = r#"reviewers:
 
 pub(crate) struct Desk {
     dir: TempDir,
-    now: Cell<Timestamp>,
-    public_url: Cell<Option<&'static str>>,
+    now: Mutex<Timestamp>,
+    public_url: Mutex<Option<&'static str>>,
 }
 
 impl Desk {
     /// A desk with a small, complete set of rules and no content yet.
     pub(crate) fn new() -> Self {
-        Self::with_no_rules()
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// The same in a folder of its own below this one.
+    pub(crate) fn below(folder: &Path) -> Self {
+        Self::with_no_rules_below(folder)
             .with_rules("sources.yaml", SOURCES)
             .with_rules("scoring.yaml", SCORING)
             .with_rules("queues.yaml", QUEUES)
             .with_rules("reviewers.yaml", REVIEWERS)
     }
 
+    /// Another desk that is as this one is now; in memory where there is such a place, since it is
+    /// one of many.
+    pub(crate) fn copy(&self) -> Self {
+        let dir = tempfile::tempdir_in(memory());
+        let copy = Self {
+            dir: dir.unwrap(),
+            now: Mutex::new(self.now()),
+            public_url: Mutex::new(*self.public_url.lock().unwrap()),
+        };
+        copy_folder(self.dir.path(), copy.dir.path());
+        copy
+    }
+
     /// A desk whose `rules/` is empty.
     pub(crate) fn with_no_rules() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::with_no_rules_below(&std::env::temp_dir())
+    }
+
+    fn with_no_rules_below(folder: &Path) -> Self {
+        let dir = tempfile::tempdir_in(folder).unwrap();
         fs::create_dir(dir.path().join("content")).unwrap();
         fs::create_dir(dir.path().join("rules")).unwrap();
         Self {
             dir,
-            now: Cell::new(START.parse().unwrap()),
-            public_url: Cell::new(None),
+            now: Mutex::new(START.parse().unwrap()),
+            public_url: Mutex::new(None),
         }
     }
 
@@ -141,30 +162,32 @@ impl Desk {
             format!("0000002a 2026-03-01T00:00:00Z {key}\n"),
         )
         .unwrap();
-        self.public_url.set(Some("https://desk.example.org"));
+        *self.public_url.lock().unwrap() = Some("https://desk.example.org");
         self
     }
 
     /// The address that links lead to.
     pub(crate) fn public_url(&self) -> Option<String> {
-        self.public_url.get().map(str::to_owned)
+        self.public_url.lock().unwrap().map(str::to_owned)
     }
 
     /// From here on it is this time.
     pub(crate) fn at(&self, now: &str) -> &Self {
-        self.now.set(now.parse().unwrap());
+        *self.now.lock().unwrap() = now.parse().unwrap();
         self
     }
 
     /// From here on it is that much later: `61s`, `72h`.
     pub(crate) fn later(&self, by: &str) -> &Self {
         let by: SignedDuration = by.parse().unwrap();
-        self.now.set(self.now.get().checked_add(by).unwrap());
+        let mut now = self.now.lock().unwrap();
+        *now = now.checked_add(by).unwrap();
+        drop(now);
         self
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.now.get()
+        *self.now.lock().unwrap()
     }
 
     pub(crate) fn path(&self, below: impl AsRef<Path>) -> PathBuf {
@@ -219,7 +242,7 @@ impl Desk {
                 command.env_remove(name);
             }
         }
-        if let Some(url) = self.public_url.get() {
+        if let Some(url) = *self.public_url.lock().unwrap() {
             command.env("COPYDESK_PUBLIC_URL", url);
         }
         let (verb, rest) = args.split_first().expect("a verb");
@@ -385,6 +408,31 @@ impl Desk {
         files
             .filter(|file| file.extension().is_some_and(|ending| ending == "eml"))
             .collect()
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let from = entry.unwrap().path();
+        let to = to.join(from.file_name().unwrap());
+        if from.is_dir() {
+            fs::create_dir(&to).unwrap();
+            copy_folder(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+        }
+    }
+}
+
+/// A folder whose files are in memory, if there is one with room.
+pub(crate) fn memory() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    let room = rustix::fs::statvfs(&memory).map_or(0, |found| found.f_bavail * found.f_frsize);
+    let is_writable = tempfile::tempfile_in(&memory).is_ok();
+    if is_writable && room > 1 << 30 {
+        memory
+    } else {
+        std::env::temp_dir()
     }
 }
 

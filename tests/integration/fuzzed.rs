@@ -34,6 +34,21 @@ fn conditions_that_once_broke_something_do_so_no_more() {
 }
 
 #[test]
+fn files_that_once_broke_the_reader_do_so_no_more() {
+    replay("front_matter", targets::front_matter);
+}
+
+#[test]
+fn files_that_were_once_edited_wrongly_are_so_no_more() {
+    replay("write_back_edit", targets::write_back_edit);
+}
+
+#[test]
+fn records_that_once_broke_a_mail_do_so_no_more() {
+    replay("mail_render", targets::mail_render);
+}
+
+#[test]
 fn the_seeds_hold_what_the_fuzzers_ask_for() {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
     let file = |name: &str| fs::read_to_string(rules.join(name)).unwrap();
@@ -48,4 +63,14 @@ fn the_seeds_hold_what_the_fuzzers_ask_for() {
         let of_queues = condition.contains("score.");
         assert_ne!(targets::condition(condition.as_bytes()), of_queues);
     }
+    let kept = |path: &str| fs::read(home().join("regressions").join(path)).unwrap();
+    for kind in ["yaml", "toml", "json"] {
+        assert!(targets::front_matter(&kept(&format!(
+            "front_matter/{kind}"
+        ))));
+        assert!(targets::write_back_edit(&kept(&format!(
+            "write_back_edit/{kind}"
+        ))));
+    }
+    assert!(targets::mail_render(&kept("mail_render/hostile")));
 }

@@ -425,3 +425,122 @@ fn a_renamed_folder_is_not_gone() {
     desk.later("1h").scan();
     assert_eq!(desk.waiting().len(), 24);
 }
+
+#[test]
+fn stories_that_swap_paths_before_an_approval_keep_their_own_decisions() {
+    for seen in [false, true] {
+        let desk = Desk::new();
+        desk.story("a.md").url("https://example.org/a").write();
+        desk.story("b.md").url("https://example.org/b").write();
+        desk.scan();
+        let (tag, id) = (desk.tag("a.md"), desk.id("a.md"));
+        desk.rename("a.md", ".away");
+        desk.rename("b.md", "a.md");
+        desk.rename(".away", "b.md");
+        let (theirs, ours) = (desk.read("a.md"), desk.read("b.md"));
+        if seen {
+            assert_eq!(desk.later("1h").scan()["new"], 0);
+        }
+        // What is not seen yet may be refused, and never goes to the other story.
+        desk.run(&["approve", &tag]);
+        assert_eq!(
+            desk.read("a.md"),
+            theirs,
+            "an approval of one published the other"
+        );
+        desk.later("1h").scan();
+        if desk.status_of(id) != "approved" {
+            desk.run(&["approve", &id.to_string()]).done();
+        }
+        assert_published(&ours, &desk.read("b.md"));
+        assert_eq!(
+            desk.read("a.md"),
+            theirs,
+            "an approval of one published the other"
+        );
+        assert_eq!(desk.later("1h").scan()["queued"], 1);
+    }
+}
+
+#[test]
+fn an_approval_on_its_way_follows_its_story_to_the_other_path() {
+    let desk = Desk::new();
+    desk.story("a.md").url("https://example.org/a").write();
+    desk.story("b.md").url("https://example.org/b").write();
+    desk.scan();
+    fs::create_dir_all(desk.path("content/.git")).unwrap();
+    fs::write(desk.path("content/.git/index.lock"), "").unwrap();
+    desk.run(&["approve", &desk.tag("a.md")]).not_done();
+    desk.rename("a.md", ".away");
+    desk.rename("b.md", "a.md");
+    desk.rename(".away", "b.md");
+    let (theirs, ours) = (desk.read("a.md"), desk.read("b.md"));
+    fs::remove_dir_all(desk.path("content/.git")).unwrap();
+    desk.later("2m").scan();
+    desk.later("2m").scan();
+    assert_published(&ours, &desk.read("b.md"));
+    assert_eq!(
+        desk.read("a.md"),
+        theirs,
+        "an approval of one published the other"
+    );
+    assert_eq!(desk.problems(), Vec::<serde_json::Value>::new());
+}
+
+#[test]
+fn a_path_of_two_that_another_story_took_is_left_to_it() {
+    let desk = Desk::new();
+    let story = desk.story("one.md").url("https://example.org/a").write();
+    story.moved_to("two.md").write();
+    desk.scan();
+    let tag = desk.tag("one.md");
+    let theirs = desk
+        .story("one.md")
+        .url("https://example.org/b")
+        .write()
+        .bytes();
+    let two = desk.read("two.md");
+    desk.run(&["approve", &tag]);
+    desk.later("1h").scan();
+    assert_published(&two, &desk.read("two.md"));
+    assert_eq!(
+        desk.read("one.md"),
+        theirs,
+        "an approval of one published the other"
+    );
+    assert_eq!(desk.queue().len(), 1);
+}
+
+#[test]
+fn an_approved_story_that_was_gone_comes_back_approved_and_its_place_is_its_heirs() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").url("https://example.org/a").write();
+    desk.scan();
+    desk.approve("a.md").done();
+    desk.remove("a.md");
+    desk.later("1h").scan();
+    desk.later("61s").scan();
+    let heir = desk
+        .story("a.md")
+        .url("https://example.org/b")
+        .write()
+        .bytes();
+    desk.later("1h").scan();
+    let back = story.clone().moved_to("back.md").write().bytes();
+    assert_eq!(desk.later("1h").scan()["new"], 0);
+    assert_eq!(desk.status_of(1), "approved");
+    assert_published(&back, &desk.read("back.md"));
+    assert_eq!(
+        desk.read("a.md"),
+        heir,
+        "an approval of one published the other"
+    );
+    // With another text it is judged anew.
+    desk.remove("back.md");
+    desk.later("1h").scan();
+    desk.later("61s").scan();
+    story.moved_to("again.md").title("Another text").write();
+    desk.later("1h").scan();
+    assert!(desk.says("again.md", "published: false"));
+    assert_eq!(desk.item("again.md")["status"], "pending");
+}

@@ -1,7 +1,8 @@
 //! Races against upstream: decisions are written into files that are being rewritten, moved and
 //! swapped for links at the same moment. A ledger of what upstream wrote says what must stand.
 //!
-//! `COPYDESK_ROUNDS=20000` is the long form; `COPYDESK_SEED` plays a run's randomness again, as far
+//! `COPYDESK_ROUNDS=100000` is the long form: of write-backs every fifth, of approvals every tenth is
+//! on disk, and the rest on a file system in memory. `COPYDESK_SEED` plays a run's randomness again, as far
 //! as threads let it.
 
 use std::collections::HashSet;
@@ -9,15 +10,14 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use copydesk::intake::{self, Control};
 use copydesk::item::{Status, Verdict};
-use copydesk::review::{self, Actor, Request};
+use copydesk::review::{self, Actor, Request, ReviewError};
 use copydesk::rules::RuleSet;
 use copydesk::store::Store;
 use copydesk::store::write_backs::End;
@@ -26,7 +26,8 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::crash::Random;
-use crate::desk::Desk;
+use crate::desk::{Desk, memory};
+use crate::nth::under_strace;
 use crate::service::rounds;
 use crate::smtp::found;
 
@@ -71,11 +72,12 @@ enum Way {
     RemoveAndCreate,
 }
 
-/// One write of upstream's, so long after the one before, or after the desk has made its new file.
+/// One write of upstream's, so long after the one before, or after the desk has made a file of that
+/// ending.
 #[derive(Debug)]
 struct Act {
     after: Duration,
-    aimed: bool,
+    aimed: Option<&'static str>,
     way: Way,
     version: Version,
 }
@@ -86,6 +88,10 @@ struct Ground {
     /// Odd while upstream itself leaves less than a whole file.
     unsafe_by_upstream: AtomicU64,
     over: AtomicBool,
+    /// Once upstream is about to write.
+    ready: AtomicBool,
+    /// While the desk writes, or may.
+    ticks: AtomicBool,
     approved: Mutex<HashSet<u64>>,
     reads: AtomicU64,
     invalid: Mutex<Vec<String>>,
@@ -99,8 +105,9 @@ impl Ground {
         if let Way::Rename = act.way {
             fs::write(&beside, &bytes).unwrap();
         }
-        if act.aimed {
-            wait_for_swap(file.parent().unwrap());
+        self.ready.store(true, Ordering::SeqCst);
+        if let Some(ending) = act.aimed {
+            self.wait_for(ending, file.parent().unwrap());
         }
         let started = Instant::now();
         while started.elapsed() < act.after {
@@ -112,7 +119,8 @@ impl Ground {
         }
         self.unsafe_by_upstream.fetch_add(1, Ordering::SeqCst);
         if let Way::RemoveAndCreate = act.way {
-            fs::remove_file(file).unwrap();
+            // It may have been moved away.
+            let _ = fs::remove_file(file);
         }
         let mut written = File::create(file).unwrap();
         written.write_all(first).unwrap();
@@ -146,32 +154,33 @@ impl Ground {
         }
     }
 
+    /// Until the desk has made its new file (`.tmp`), or made it whole and is about to exchange the
+    /// names (`.swap`), if it does.
+    fn wait_for(&self, ending: &str, folder: &Path) {
+        let is_made = |entry: std::io::Result<fs::DirEntry>| {
+            let ending = ending.as_bytes();
+            entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().ends_with(ending))
+        };
+        while self.ticks.load(Ordering::SeqCst) && !fs::read_dir(folder).unwrap().any(is_made) {
+            std::hint::spin_loop();
+        }
+    }
+
     fn is_approved(&self, version: Version) -> bool {
         self.approved.lock().unwrap().contains(&version.title)
     }
 }
 
-/// Until the desk is about to exchange two names, if it is.
-fn wait_for_swap(folder: &Path) {
-    let started = Instant::now();
-    let is_swap = |entry: std::io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().ends_with(b".swap"))
-    };
-    while started.elapsed() < Duration::from_millis(30)
-        && !fs::read_dir(folder).unwrap().any(is_swap)
-    {}
-}
-
 /// A desk in this process: the database is in memory, the files are real.
-struct Here {
-    desk: Desk,
-    rules: RuleSet,
-    store: Store,
-    now: Timestamp,
+pub(crate) struct Here {
+    pub(crate) desk: Desk,
+    pub(crate) rules: RuleSet,
+    pub(crate) store: Store,
+    pub(crate) now: Timestamp,
 }
 
 impl Here {
-    fn new(desk: Desk) -> Self {
+    pub(crate) fn new(desk: Desk) -> Self {
         Self {
             rules: RuleSet::load(&desk.path("rules")).unwrap(),
             store: Store::in_memory().unwrap(),
@@ -180,7 +189,7 @@ impl Here {
         }
     }
 
-    fn scan(&mut self) {
+    pub(crate) fn scan(&mut self) {
         self.now += SignedDuration::from_hours(3);
         intake::scan(&mut self.store, &self.rules, self.now, &Control::NONE).unwrap();
     }
@@ -193,7 +202,7 @@ impl Here {
         (listed.item.status, listed.item.version, number)
     }
 
-    fn decide(&mut self, verdict: Verdict, version: i64) {
+    fn decide(&mut self, verdict: Verdict, version: i64) -> Result<(), ReviewError> {
         let request = Request {
             id: uuid::Uuid::now_v7(),
             item: format!("1@{version}").parse().unwrap(),
@@ -203,10 +212,10 @@ impl Here {
             note: None,
             until: None,
         };
-        review::decide(&mut self.store, &self.rules, &request, self.now).unwrap();
+        review::decide(&mut self.store, &self.rules, &request, self.now).map(drop)
     }
 
-    fn tick(&mut self) -> Vec<Outcome> {
+    pub(crate) fn tick(&mut self) -> Vec<Outcome> {
         write_back::tick(&mut self.store, &self.rules, self.now).unwrap()
     }
 }
@@ -219,14 +228,175 @@ struct Sums {
     written: usize,
     stale: usize,
     put_off: usize,
+    refused: usize,
     reads: u64,
     lost: Vec<String>,
     wrong: Vec<String>,
     invalid: Vec<String>,
 }
 
-fn batch(random: &mut Random, count: usize, sums: &mut Sums) {
-    let mut here = Here::new(Desk::new());
+impl Sums {
+    fn count(&mut self, outcomes: Vec<Outcome>) {
+        for outcome in outcomes {
+            match outcome.end {
+                Some(End::Done(_) | End::Moved(_)) => self.written += 1,
+                Some(_) => self.stale += 1,
+                None => self.put_off += 1,
+            }
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.rounds += other.rounds;
+        self.versions += other.versions;
+        self.written += other.written;
+        self.stale += other.stale;
+        self.put_off += other.put_off;
+        self.refused += other.refused;
+        self.reads += other.reads;
+        self.lost.extend(other.lost);
+        self.wrong.extend(other.wrong);
+        self.invalid.extend(other.invalid);
+    }
+}
+
+/// Some rounds on one desk.
+struct Batch {
+    random: Random,
+    rounds: usize,
+    /// Where its files are.
+    folder: PathBuf,
+    /// A reader takes a core, and with it the aim: every fourth batch has one.
+    is_read: bool,
+}
+
+/// Plays so many rounds, the first of them with files on disk and the rest in memory, a few batches
+/// at a time: most of each is waiting.
+fn play(all: usize, on_disk: usize, batch: impl Fn(Batch) -> Sums + Sync) -> Sums {
+    let (seed, sums) = (crate::crash::seed(), Mutex::new(Sums::default()));
+    let lanes = if all > 1_000 { 6 } else { 2 };
+    in_lanes(lanes, all.div_ceil(BATCH), |number| {
+        let begun = number * BATCH;
+        let done = batch(Batch {
+            random: Random(seed.wrapping_add(number as u64 * 7_919)),
+            rounds: BATCH.min(all - begun),
+            folder: if begun < on_disk {
+                std::env::temp_dir()
+            } else {
+                memory()
+            },
+            is_read: number.is_multiple_of(4),
+        });
+        sums.lock().unwrap().add(done);
+    });
+    sums.into_inner().unwrap()
+}
+
+/// Does pieces of work, numbered from 0, in a few threads.
+pub(crate) fn in_lanes(lanes: usize, pieces: usize, work: impl Fn(usize) + Sync) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..lanes {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    if number >= pieces {
+                        return;
+                    }
+                    work(number);
+                }
+            });
+        }
+    });
+}
+
+/// Upstream at work on one file beside the desk.
+struct Upstream<'g> {
+    ground: &'g Ground,
+    file: &'g Path,
+    order: mpsc::Sender<Vec<Act>>,
+    reports: mpsc::Receiver<()>,
+}
+
+impl Upstream<'_> {
+    /// Does all this in a thread of its own.
+    fn start(&self, acts: Vec<Act>) {
+        self.ground.ticks.store(true, Ordering::SeqCst);
+        self.ground.ready.store(false, Ordering::SeqCst);
+        self.order.send(acts).unwrap();
+        while !self.ground.ready.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+    }
+
+    /// Waits until it is done; the desk writes no more.
+    fn join(&self) {
+        self.ground.ticks.store(false, Ordering::SeqCst);
+        self.reports.recv().unwrap();
+    }
+
+    /// Does this here and now.
+    fn act(&self, way: Way, version: Version) {
+        let act = Act {
+            after: Duration::ZERO,
+            aimed: None,
+            way,
+            version,
+        };
+        self.ground.act(self.file, &act);
+    }
+}
+
+/// Lets upstream, and a reader if there is one, go on beside `work`.
+fn beside_upstream(ground: &Ground, file: &Path, is_read: bool, work: impl FnOnce(&Upstream<'_>)) {
+    let (order, orders) = mpsc::channel::<Vec<Act>>();
+    let (report, reports) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for acts in orders {
+                acts.iter().for_each(|act| ground.act(file, act));
+                report.send(()).unwrap();
+            }
+        });
+        if is_read {
+            scope.spawn(|| ground.read(file));
+        }
+        // Ended even if the work fails, so that the failure is told.
+        let _over = Over(&ground.over);
+        work(&Upstream {
+            ground,
+            file,
+            order,
+            reports,
+        });
+    });
+}
+
+struct Over<'o>(&'o AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Three of four times, what upstream waits for before it writes.
+fn any_aim(random: &mut Random) -> Option<&'static str> {
+    [None, Some(".tmp"), Some(".swap"), Some(".swap")][usize::try_from(random.next(4)).unwrap()]
+}
+
+fn any_way(random: &mut Random) -> Way {
+    match random.next(3) {
+        0 => Way::Rename,
+        1 => Way::InPlace,
+        _ => Way::RemoveAndCreate,
+    }
+}
+
+/// A decision is written while upstream writes new versions of the file.
+fn overwritten(batch: Batch) -> Sums {
+    let (mut random, mut sums) = (batch.random, Sums::default());
+    let mut here = Here::new(Desk::below(&batch.folder));
     let file = here.desk.content("a.md");
     let mut last = Version {
         number: 0,
@@ -234,29 +404,16 @@ fn batch(random: &mut Random, count: usize, sums: &mut Sums) {
     };
     here.desk.write("a.md", last.bytes(false));
     let ground = Ground::default();
-    let (order, orders) = mpsc::channel::<Vec<Act>>();
-    let (report, reports) = mpsc::channel();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for acts in orders {
-                acts.iter().for_each(|act| ground.act(&file, act));
-                report.send(()).unwrap();
-            }
-            drop(report);
-        });
-        // A reader takes a core, and with it the aim: every second batch has one.
-        if (sums.rounds / BATCH).is_multiple_of(2) {
-            scope.spawn(|| ground.read(&file));
-        }
-        for round in 0..count {
+    beside_upstream(&ground, &file, batch.is_read, |upstream| {
+        for round in 0..batch.rounds {
             here.scan();
             let (status, version, title) = here.item();
             let mut acts = Vec::new();
             for n in 0..1 + random.next(3) {
-                let aimed = n == 0 && random.next(4) > 0;
+                let aimed = any_aim(&mut random).filter(|_| n == 0);
                 let after = match (n, aimed) {
-                    (0, true) => random.next(2) * random.next(200),
-                    (0, false) => random.next(9_000),
+                    (0, Some(_)) => random.next(2) * random.next(200),
+                    (0, None) => random.next(9_000),
                     _ => random.next(2) * random.next(2_000),
                 };
                 last.number += 1;
@@ -264,30 +421,23 @@ fn batch(random: &mut Random, count: usize, sums: &mut Sums) {
                 acts.push(Act {
                     after: Duration::from_micros(after),
                     aimed,
-                    way: [Way::Rename, Way::InPlace, Way::RemoveAndCreate]
-                        [usize::try_from(random.next(3)).unwrap()],
+                    way: any_way(&mut random),
                     version: last,
                 });
             }
             sums.versions += u64::try_from(acts.len()).unwrap();
             let told = format!("round {round}: {status} {acts:?}");
-            order.send(acts).unwrap();
+            upstream.start(acts);
             match status {
                 Status::Pending => {
-                    here.decide(Verdict::Approve, version);
+                    here.decide(Verdict::Approve, version).unwrap();
                     ground.approved.lock().unwrap().insert(title);
                 }
-                Status::Approved => here.decide(Verdict::Reopen, version),
+                Status::Approved => here.decide(Verdict::Reopen, version).unwrap(),
                 _ => {}
             }
-            for outcome in here.tick() {
-                match outcome.end {
-                    Some(End::Done(_)) => sums.written += 1,
-                    Some(_) => sums.stale += 1,
-                    None => sums.put_off += 1,
-                }
-            }
-            reports.recv().unwrap();
+            sums.count(here.tick());
+            upstream.join();
             let stands = Version::read(&fs::read(&file).unwrap_or_default());
             match stands {
                 Some((version, published)) if version == last => {
@@ -304,8 +454,6 @@ fn batch(random: &mut Random, count: usize, sums: &mut Sums) {
             let names = fs::read_dir(here.desk.path("content")).unwrap();
             assert_eq!(names.count(), 1, "left beside the file: {told}");
         }
-        drop(order);
-        ground.over.store(true, Ordering::SeqCst);
     });
     // Once upstream is quiet, what was decided stands in the file.
     for _ in 0..3 {
@@ -315,23 +463,20 @@ fn batch(random: &mut Random, count: usize, sums: &mut Sums) {
     let (status, ..) = here.item();
     let (_, published) = Version::read(&fs::read(&file).unwrap()).unwrap();
     assert_eq!(published, status == Status::Approved, "{status}");
-    sums.rounds += count;
-    sums.reads += ground.reads.into_inner();
-    sums.invalid.extend(ground.invalid.into_inner().unwrap());
+    sums.rounds = batch.rounds;
+    sums.reads = ground.reads.into_inner();
+    sums.invalid = ground.invalid.into_inner().unwrap();
+    sums
 }
 
 #[test]
 fn upstream_and_write_back_race_and_no_version_is_lost() {
-    let mut random = Random(crate::crash::seed());
-    let (all, mut sums) = (rounds().unwrap_or(200), Sums::default());
-    let started = Instant::now();
-    while sums.rounds < all {
-        let count = BATCH.min(all - sums.rounds);
-        batch(&mut random, count, &mut sums);
-    }
+    let (all, started) = (rounds().unwrap_or(200), Instant::now());
+    let sums = play(all, all.div_ceil(5), overwritten);
     println!(
-        "| write-back races on real files | {} rounds, {} upstream versions, {} writes, {} stale, {} put off, {} reads, {:?} | lost {} | invalid {} | wrongly published {} |",
+        "| upstream versions lost, invalid files seen, in write-back races | {} rounds, {} of them on disk, {} upstream versions, {} writes, {} stale, {} put off, {} reads, {:.0?} | {} lost, {} invalid, {} wrongly published |",
         sums.rounds,
+        all.div_ceil(5),
         sums.versions,
         sums.written,
         sums.stale,
@@ -346,6 +491,257 @@ fn upstream_and_write_back_race_and_no_version_is_lost() {
     assert!(faults.iter().all(|faults| faults.is_empty()), "{faults:#?}");
     assert!(
         sums.written > sums.rounds / 10 && sums.stale + sums.put_off > 0,
+        "no race: {sums:?}"
+    );
+}
+
+/// As [`overwritten`], where a rejection moves the file: upstream's newest version is in one of the
+/// two places, and out of the source only as it was rejected.
+fn moved(batch: Batch) -> Sums {
+    let (mut random, mut sums) = (batch.random, Sums::default());
+    let mut here = Here::new(crate::moving::desk());
+    let (file, out) = (here.desk.content("a.md"), here.desk.path("_archive/a.md"));
+    let mut last = Version {
+        number: 0,
+        title: 0,
+    };
+    here.desk.write("a.md", last.bytes(false));
+    let (ground, mut rejected) = (Ground::default(), HashSet::new());
+    beside_upstream(&ground, &file, false, |upstream| {
+        for round in 0..batch.rounds {
+            here.scan();
+            let (status, version, title) = here.item();
+            let acts: Vec<Act> = (0..1 + random.next(2))
+                .map(|n| {
+                    last.number += 1;
+                    last.title += u64::from(random.next(4) == 0);
+                    Act {
+                        after: Duration::from_micros(random.next(2) * random.next(9_000)),
+                        aimed: any_aim(&mut random).filter(|_| n == 0),
+                        way: any_way(&mut random),
+                        version: last,
+                    }
+                })
+                .collect();
+            sums.versions += u64::try_from(acts.len()).unwrap();
+            let told = format!("round {round}: {status} {acts:?}");
+            upstream.start(acts);
+            match status {
+                Status::Pending => {
+                    here.decide(Verdict::Reject, version).unwrap();
+                    rejected.insert(title);
+                }
+                Status::Rejected => here.decide(Verdict::Reopen, version).unwrap(),
+                _ => {}
+            }
+            sums.count(here.tick());
+            upstream.join();
+            let read = |path: &Path| Some(Version::read(&fs::read(path).ok()?)?.0);
+            let (stands, left) = (read(&file), read(&out));
+            if stands != Some(last) && (left != Some(last) || stands.is_some()) {
+                sums.lost
+                    .push(format!("{told}: {stands:?}, {left:?} for {last:?}"));
+                fs::write(&file, last.bytes(false)).unwrap();
+            }
+            if left.is_some_and(|left| !rejected.contains(&left.title)) {
+                sums.wrong.push(format!("{told}: {left:?} was moved out"));
+            }
+            for folder in [file.parent(), out.parent()] {
+                let names = fs::read_dir(folder.unwrap()).map_or(0, Iterator::count);
+                assert!(names <= 1, "left beside the file: {told}");
+            }
+        }
+    });
+    for _ in 0..3 {
+        here.scan();
+        here.tick();
+    }
+    let (status, ..) = here.item();
+    assert_eq!(file.exists(), status != Status::Rejected, "{status}");
+    let stands = if file.exists() { &file } else { &out };
+    let (newest, _) = Version::read(&fs::read(stands).unwrap()).unwrap();
+    assert_eq!(newest, last);
+    sums.rounds = batch.rounds;
+    sums
+}
+
+#[test]
+fn upstream_and_a_move_race_and_no_version_is_lost() {
+    let (all, started) = (rounds().unwrap_or(100), Instant::now());
+    let sums = play(all, all, moved);
+    println!(
+        "| upstream versions lost, stories moved unjudged, in races with a move | {} rounds on disk, {} upstream versions, {} moves, {} stale, {} put off, {:.0?} | {} lost, {} unjudged |",
+        sums.rounds,
+        sums.versions,
+        sums.written,
+        sums.stale,
+        sums.put_off,
+        started.elapsed(),
+        sums.lost.len(),
+        sums.wrong.len(),
+    );
+    assert!(sums.lost.is_empty() && sums.wrong.is_empty(), "{sums:#?}");
+    assert!(
+        sums.written > sums.rounds / 10 && sums.stale + sums.put_off > 0,
+        "no race: {sums:?}"
+    );
+}
+
+/// When upstream replaces the story that is being approved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    /// The reviewer has seen it, and the desk looks at it once more before she decides.
+    BeforeTheLook,
+    BeforeTheDecision,
+    BeforeTheWrite,
+    InTheWrite,
+    AfterTheWrite,
+}
+
+const MOMENTS: [Moment; 5] = [
+    Moment::BeforeTheLook,
+    Moment::BeforeTheDecision,
+    Moment::BeforeTheWrite,
+    Moment::InTheWrite,
+    Moment::AfterTheWrite,
+];
+
+/// A story is approved while upstream replaces it, comes back to it, or writes it anew.
+fn replaced(batch: Batch) -> Sums {
+    let (mut random, mut sums) = (batch.random, Sums::default());
+    let mut here = Here::new(Desk::below(&batch.folder));
+    let file = here.desk.content("a.md");
+    let mut last = Version {
+        number: 0,
+        title: 0,
+    };
+    // Titles only go up, so that one that was not judged is never taken for one that was.
+    let mut highest = 0;
+    here.desk.write("a.md", last.bytes(false));
+    let ground = Ground::default();
+    beside_upstream(&ground, &file, batch.is_read, |upstream| {
+        for round in 0..batch.rounds {
+            here.scan();
+            let (status, version, judged) = here.item();
+            assert_eq!((status, judged), (Status::Pending, last.title));
+            // Half of all rounds are for the moment that is the hardest to meet.
+            let at = usize::try_from(random.next(10)).unwrap();
+            let moment = *MOMENTS.get(at).unwrap_or(&Moment::InTheWrite);
+            let other = highest + 1;
+            let titles = match random.next(10) {
+                0..6 => vec![other],
+                6..8 => vec![other, judged],
+                _ => vec![judged],
+            };
+            highest = highest.max(*titles.iter().max().unwrap());
+            let mut acts = Vec::new();
+            for title in titles {
+                last = Version {
+                    number: last.number + 1,
+                    title,
+                };
+                acts.push((any_way(&mut random), last));
+            }
+            sums.versions += acts.len() as u64;
+            let told = format!("round {round}: {moment:?} {acts:?}");
+            let replace = |here_and_now| {
+                if here_and_now {
+                    acts.iter()
+                        .for_each(|(way, version)| upstream.act(*way, *version));
+                }
+            };
+            replace(moment == Moment::BeforeTheLook);
+            let record = here.store.read(|tx| tx.listed(1)).unwrap().unwrap();
+            let record = record.item.record;
+            intake::look_again(&mut here.store, &here.rules, record, here.now).unwrap();
+            replace(moment == Moment::BeforeTheDecision);
+            let is_approved = match here.decide(Verdict::Approve, version) {
+                Ok(()) => ground.approved.lock().unwrap().insert(judged),
+                Err(ReviewError::Stale { .. }) => false,
+                Err(error) => panic!("{told}: {error}"),
+            };
+            sums.refused += usize::from(!is_approved);
+            replace(moment == Moment::BeforeTheWrite);
+            if moment == Moment::InTheWrite {
+                let aimed = any_aim(&mut random);
+                let after = match aimed {
+                    Some(_) => random.next(2) * random.next(200),
+                    None => random.next(3_000),
+                };
+                let started = acts.iter().enumerate().map(|(n, (way, version))| Act {
+                    after: Duration::from_micros(if n == 0 { after } else { random.next(500) }),
+                    aimed: aimed.filter(|_| n == 0),
+                    way: *way,
+                    version: *version,
+                });
+                upstream.start(started.collect());
+            }
+            sums.count(here.tick());
+            if moment == Moment::InTheWrite {
+                upstream.join();
+            }
+            replace(moment == Moment::AfterTheWrite);
+            let mut check = |when: &str, is_settled: bool| {
+                let stands = Version::read(&fs::read(&file).unwrap_or_default());
+                let Some((version, published)) = stands.filter(|(version, _)| *version == last)
+                else {
+                    sums.lost
+                        .push(format!("{told}, {when}: {stands:?} for {last:?}"));
+                    return;
+                };
+                let is_judged = is_approved && version.title == judged;
+                if published && !is_judged || is_settled && published != is_judged {
+                    sums.wrong.push(format!(
+                        "{told}, {when}: {version:?}, published: {published}"
+                    ));
+                }
+            };
+            check("at once", false);
+            // A decision that holds for what stands there comes through.
+            for _ in 0..2 {
+                here.scan();
+                here.tick();
+            }
+            check("at last", true);
+            if here.item().0 == Status::Approved {
+                highest += 1;
+                last = Version {
+                    number: last.number + 1,
+                    title: highest,
+                };
+                upstream.act(Way::Rename, last);
+            }
+        }
+    });
+    sums.rounds = batch.rounds;
+    sums.reads = ground.reads.into_inner();
+    sums.invalid = ground.invalid.into_inner().unwrap();
+    sums
+}
+
+#[test]
+fn a_story_that_is_replaced_while_it_is_approved_is_published_only_as_it_was_judged() {
+    let (all, started) = (rounds().unwrap_or(200), Instant::now());
+    let sums = play(all, all.div_ceil(10), replaced);
+    println!(
+        "| wrong publish in approve-against-replace races | {} rounds, {} of them on disk, {} upstream versions, {} approvals refused, {} written, {} stale, {} put off, {} reads, {:.0?} | {} wrong, {} invalid, {} lost |",
+        sums.rounds,
+        all.div_ceil(10),
+        sums.versions,
+        sums.refused,
+        sums.written,
+        sums.stale,
+        sums.put_off,
+        sums.reads,
+        started.elapsed(),
+        sums.wrong.len(),
+        sums.invalid.len(),
+        sums.lost.len(),
+    );
+    let faults = [&sums.wrong, &sums.invalid, &sums.lost];
+    assert!(faults.iter().all(|faults| faults.is_empty()), "{faults:#?}");
+    assert!(
+        sums.refused > 0 && sums.written > 0 && sums.stale > 0,
         "no race: {sums:?}"
     );
 }
@@ -403,8 +799,8 @@ fn a_folder_swapped_for_a_link_at_any_moment_is_not_written_through() {
             here.now += SignedDuration::from_hours(3);
             let (status, version, _) = here.item();
             match status {
-                Status::Approved => here.decide(Verdict::Reopen, version),
-                _ => here.decide(Verdict::Approve, version),
+                Status::Approved => here.decide(Verdict::Reopen, version).unwrap(),
+                _ => here.decide(Verdict::Approve, version).unwrap(),
             }
             for outcome in here.tick() {
                 match outcome.end {
@@ -428,31 +824,22 @@ fn a_folder_swapped_for_a_link_at_any_moment_is_not_written_through() {
 
 /// Runs a command with a fault in its system calls, those that touch `path` if one is named; returns
 /// what it said. `None` if that is not possible here.
-fn run_failing(desk: &Desk, args: &[&str], fault: &str, path: Option<&Path>) -> Option<String> {
+pub(crate) fn run_failing(
+    desk: &Desk,
+    args: &[&str],
+    fault: &str,
+    path: Option<&Path>,
+) -> Option<String> {
     if !found("strace", "strace", &["-o", "/dev/null", "true"]) {
         return None;
     }
-    let command = desk.command(args);
-    let mut traced = Command::new("strace");
     let call = fault.split(':').next().unwrap();
-    traced.args(["-f", "-qq", "-o"]).arg(desk.path("trace"));
-    traced.args([
-        "-e",
-        &format!("trace={call}"),
-        "-e",
-        &format!("inject={fault}"),
-    ]);
+    let (trace, inject) = (format!("trace={call}"), format!("inject={fault}"));
+    let mut options = vec!["-e", &trace, "-e", &inject];
     if let Some(path) = path {
-        traced.arg("-P").arg(path);
+        options.extend(["-P", path.to_str().unwrap()]);
     }
-    traced.arg(command.get_program()).args(command.get_args());
-    traced.current_dir(desk.path("."));
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => traced.env(name, value),
-            None => traced.env_remove(name),
-        };
-    }
+    let mut traced = under_strace(desk, &desk.command(args), &options);
     let output = traced.output().unwrap();
     let trace = fs::read_to_string(desk.path("trace")).unwrap();
     let met = ["INJECTED", "killed by SIGKILL"];

@@ -1151,16 +1151,67 @@ fn sources() {
           = help: give each key one class
     "#]],
     );
+    for to in [
+        "../content",
+        "..",
+        "../content/../content/x",
+        "../absent/../content",
+    ] {
+        let line = format!("reject: {{move: {to}}}");
+        let refused = load(&[("sources.yaml", &source(&line))]).unwrap_err();
+        assert!(
+            refused[0].starts_with("error[bad-move]"),
+            "{to}: {refused:?}"
+        );
+    }
     refused(
-        &[("sources.yaml", &source("reject: {move: ../_archive}"))],
+        &[(
+            "sources.yaml",
+            &source("reject: {move: ../content/_archive}"),
+        )],
         &expect![[r#"
-            error[not-built]: moving a file is not built yet
+            error[bad-move]: a file that is moved there would be seen again: the folder and that of source `news` lie in one another
+             --> rules/sources.yaml:4:20
+              |
+            4 |     reject: {move: ../content/_archive}
+              |                    ^^^^^^^^^^^^^^^^^^^
+              |
+              = help: name a folder beside those of the sources, as ../_archive
+        "#]],
+    );
+    refused(
+        &[(
+            "sources.yaml",
+            &source("reject: {move: ../_archive, set: {published: false}}"),
+        )],
+        &expect![[r#"
+            error[unused-key]: a rejection sets keys or moves the file
              --> rules/sources.yaml:4:14
               |
-            4 |     reject: {move: ../_archive}
+            4 |     reject: {move: ../_archive, set: {published: false}}
               |              ^^^^
               |
-              = help: write `reject: {set: {published: false}}`
+              = help: keep one of `set` and `move`
+        "#]],
+    );
+    refused(
+        &[("sources.yaml", &source("approve: {move: ../_archive}"))],
+        &expect![[r#"
+            error[missing-key]: `approve` needs `set`
+             --> rules/sources.yaml:4:14
+              |
+            4 |     approve: {move: ../_archive}
+              |              ^^^^^^^^^^^^^^^^^^^
+              |
+              = help: set: {published: true}, or false
+
+            error[unknown-key]: `approve` has no `move`
+             --> rules/sources.yaml:4:15
+              |
+            4 |     approve: {move: ../_archive}
+              |               ^^^^
+              |
+              = help: it may have `set`
         "#]],
     );
     refused(

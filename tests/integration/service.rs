@@ -165,13 +165,13 @@ pub(crate) fn number(desk: &Desk, sql: &str) -> Option<i64> {
     connection.query_row(sql, [], |row| row.get(0)).ok()
 }
 
-fn records(desk: &Desk) -> i64 {
+pub(crate) fn records(desk: &Desk) -> i64 {
     let sql = "SELECT count(*) FROM locations WHERE record IS NOT NULL AND missing_since IS NULL";
     number(desk, sql).unwrap_or_default()
 }
 
 /// When the last whole pass ended.
-fn scanned_at(desk: &Desk) -> Option<i64> {
+pub(crate) fn scanned_at(desk: &Desk) -> Option<i64> {
     number(desk, "SELECT at FROM runs WHERE kind = 'scan'")
 }
 
@@ -199,34 +199,6 @@ fn a_story_dropped_in_a_fresh_nested_folder_is_queued() {
     let status = json(&desk, &["status"]);
     assert_eq!(status["service"]["running"], true, "{status:#}");
     service.stop();
-}
-
-#[test]
-fn files_written_into_folders_just_made_are_never_missed() {
-    let desk = Desk::new();
-    let service = Service::start(&desk);
-    let passes = scanned_at(&desk);
-    let rounds = rounds().unwrap_or(200);
-    let (mut written, mut longest) = (0, Duration::ZERO);
-    for round in 0..rounds {
-        let folder = format!("{round}/y");
-        fs::create_dir_all(desk.content(&folder)).unwrap();
-        for file in 0..3 {
-            let path = desk.content(format!("{folder}/{file}.md"));
-            fs::write(path, small(written)).unwrap();
-            written += 1;
-        }
-        if round % 10 == 9 {
-            let all = || records(&desk) == i64::try_from(written).unwrap();
-            longest = longest.max(service.until("all files are in", BOUND, all));
-        }
-    }
-    println!("{written} files in {rounds} rounds, none missed, the longest wait {longest:?}");
-    assert_eq!(
-        scanned_at(&desk),
-        passes,
-        "a whole pass hid what hints missed"
-    );
 }
 
 #[test]
@@ -301,31 +273,6 @@ fn a_deleted_file_is_withdrawn_after_the_grace() {
         assert_eq!(desk.status_of(id), status, "after {seconds} s");
     }
     assert_eq!(desk.waiting().into_iter().collect::<Vec<_>>(), ["kept.md"]);
-}
-
-#[test]
-fn an_event_queue_that_runs_over_misses_no_file() {
-    let desk = Desk::new();
-    let mut command = service(&desk);
-    command.env("COPYDESK_LOG", "info");
-    let service = Service::spawn(&desk, command);
-    service.until("the first pass", BOUND, || scanned_at(&desk).is_some());
-    let files = rounds().map_or(6_000, |_| 12_000);
-    service.signal(Signal::STOP);
-    // Each file makes four events, and the queue holds 16,384.
-    for n in 0..files {
-        desk.write(format!("{n}.md"), small(n));
-    }
-    desk.write("made/while/lost.md", small(files));
-    service.signal(Signal::CONT);
-    let all = i64::try_from(files + 1).unwrap();
-    let took = service.until("all files are in", BOUND, || records(&desk) == all);
-    println!("{files} files are in after {took:?}");
-    let log = service.log();
-    assert!(log.contains("Events were lost"), "no overflow: {log}");
-    // A folder whose making was lost is watched all the same.
-    desk.write("made/while/later.md", small(files + 1));
-    service.until("a file in it", BOUND, || records(&desk) == all + 1);
 }
 
 #[test]

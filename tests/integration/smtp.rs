@@ -23,14 +23,14 @@ const BOUND: Duration = Duration::from_secs(60);
 type Script = Box<dyn Fn(&str) -> String + Send>;
 
 /// An SMTP server on this machine that plays a script.
-struct Server {
-    port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     heard: Arc<Mutex<Vec<String>>>,
     mails: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    fn new(script: impl Fn(&str) -> String + Send + 'static) -> Self {
+    pub(crate) fn new(script: impl Fn(&str) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             port: listener.local_addr().unwrap().port(),
@@ -50,7 +50,7 @@ impl Server {
     }
 
     /// A server that takes everything.
-    fn kind() -> Self {
+    pub(crate) fn kind() -> Self {
         Self::new(kind)
     }
 
@@ -66,7 +66,7 @@ impl Server {
     }
 
     /// What the client said, in order; `connection` for each connection.
-    fn heard(&self) -> Vec<String> {
+    pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
 
@@ -76,12 +76,12 @@ impl Server {
     }
 
     /// The whole mails that came, taken or not.
-    fn mails(&self) -> Vec<String> {
+    pub(crate) fn mails(&self) -> Vec<String> {
         self.mails.lock().unwrap().clone()
     }
 }
 
-fn kind(step: &str) -> String {
+pub(crate) fn kind(step: &str) -> String {
     match step {
         "greeting" => "220 mail.example.org",
         "EHLO" => "250-mail.example.org\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME",
@@ -974,11 +974,18 @@ pub(crate) fn certificates(folder: &Path) {
         "subjectAltName=IP:127.0.0.1,DNS:localhost\n",
     )
     .unwrap();
-    for args in [
-        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
-        "req -newkey rsa:2048 -nodes -keyout leaf.key -out leaf.csr -subj /CN=localhost",
-        "x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out leaf.pem",
-    ] {
+    openssl(
+        folder,
+        &[
+            "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
+            "req -newkey rsa:2048 -nodes -keyout leaf.key -out leaf.csr -subj /CN=localhost",
+            "x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out leaf.pem",
+        ],
+    );
+}
+
+fn openssl(folder: &Path, commands: &[&str]) {
+    for args in commands {
         let run = Command::new("openssl")
             .args(args.split(' '))
             .current_dir(folder)
@@ -1050,5 +1057,166 @@ fn a_real_server_takes_the_digest_over_tls() {
         assert_eq!(mail(&desk)["status"], "sent", "{mode}");
         let received = fs::read_to_string(folder.join("received")).unwrap();
         assert_eq!(received.trim_end(), stored(&desk)[0].trim_end(), "{mode}");
+    }
+}
+
+/// A server that takes everything by TLS of one version and writes down all that it is told: before
+/// TLS, in it, and how each handshake ended.
+const TLS: &str = r#"
+import socket, ssl, sys
+mode, folder, certificate, newest = sys.argv[1:]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.set_ciphers("ALL:@SECLEVEL=0")
+context.minimum_version = ssl.TLSVersion.TLSv1
+context.maximum_version = getattr(ssl.TLSVersion, newest)
+context.load_cert_chain(folder + "/" + certificate + ".pem", folder + "/leaf.key")
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+def note(what):
+    with open(folder + "/heard", "a") as file:
+        file.write(what + "\n")
+def secured(stream):
+    stream = context.wrap_socket(stream, server_side=True)
+    note("secured by " + stream.version())
+    return stream
+def talk(stream):
+    if mode == "implicit":
+        stream = secured(stream)
+    stream.sendall(b"220 mail.example.org\r\n")
+    lines, text = stream.makefile("rb"), False
+    while True:
+        line = lines.readline()
+        if not line:
+            return
+        line = line.decode().rstrip()
+        if text:
+            if line == ".":
+                text = False
+                stream.sendall(b"250 2.0.0 taken\r\n")
+            continue
+        note(line)
+        verb = line.split(" ")[0]
+        if verb == "STARTTLS":
+            stream.sendall(b"220 go ahead\r\n")
+            stream = secured(stream)
+            lines = stream.makefile("rb")
+            continue
+        text = verb == "DATA"
+        offer = b"STARTTLS" if not isinstance(stream, ssl.SSLSocket) else b"AUTH PLAIN"
+        replies = {"EHLO": b"250-mail.example.org\r\n250 " + offer, "DATA": b"354 go ahead", "AUTH": b"235 welcome"}
+        stream.sendall(replies.get(verb, b"250 fine") + b"\r\n")
+while True:
+    stream = listener.accept()[0]
+    try:
+        talk(stream)
+    except (ssl.SSLError, OSError) as error:
+        note("failed: " + str(error))
+    stream.close()
+"#;
+
+fn tls_server(args: &[&str; 3], folder: &Path) -> (Running, u16) {
+    let [mode, certificate, newest] = args;
+    let server = Command::new("python3")
+        .args(["-W", "ignore", "-c", TLS, mode])
+        .arg(folder)
+        .args([certificate, newest])
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut server = Running(server.unwrap());
+    let mut port = String::new();
+    BufReader::new(server.0.stdout.take().unwrap())
+        .read_line(&mut port)
+        .unwrap();
+    (server, port.trim().parse().unwrap())
+}
+
+#[test]
+fn a_server_with_a_bad_certificate_or_an_old_tls_gets_no_login_and_no_mail() {
+    refuses_bad_tls("implicit", "TLSv1_3");
+}
+
+#[test]
+fn a_server_that_turns_to_a_bad_certificate_or_an_old_tls_gets_no_login_and_no_mail() {
+    refuses_bad_tls("starttls", "TLSv1_2");
+}
+
+fn refuses_bad_tls(mode: &str, newest: &str) {
+    if !found("openssl", "openssl", &["version"])
+        || !found("python3", "python3", &["-c", "import ssl"])
+    {
+        return;
+    }
+    let certificates_at = tempfile::tempdir().unwrap();
+    let folder = certificates_at.path();
+    certificates(folder);
+    for (name, text) in [
+        (
+            "other",
+            "subjectAltName=IP:127.0.0.2,DNS:other.example.org\n",
+        ),
+        ("index.txt", ""),
+        ("serial", "01\n"),
+        (
+            "ca.conf",
+            "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n",
+        ),
+    ] {
+        fs::write(folder.join(name), text).unwrap();
+    }
+    openssl(
+        folder,
+        &[
+            "x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile other -out other.pem",
+            "ca -batch -config ca.conf -cert ca.pem -keyfile ca.key -in leaf.csr -out expired.pem -startdate 20200101000000Z -enddate 20200201000000Z -extfile names -notext",
+            "req -x509 -key leaf.key -out self.pem -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1",
+        ],
+    );
+    let talk = |certificate: &str, newest: &str| {
+        let _ = fs::remove_file(folder.join("heard"));
+        let (_server, port) = tls_server(&[mode, certificate, newest], folder);
+        let (scheme, option) = match mode {
+            "implicit" => ("smtps", ""),
+            _ => ("smtp", "?tls=required"),
+        };
+        let url = format!("{scheme}://desk:canary-7f3a@127.0.0.1:{port}{option}");
+        let desk = desk();
+        let mut command = notify_at(&desk, &url, &[]);
+        command.env("COPYDESK_SMTP_CA", folder.join("ca.pem"));
+        let run = finish(command);
+        let heard = fs::read_to_string(folder.join("heard")).unwrap_or_default();
+        (run, mail(&desk)["status"].clone(), heard)
+    };
+    let (run, status, heard) = talk("leaf", newest);
+    run.done();
+    assert_eq!(status, "sent", "{heard}");
+    let secured = format!("secured by {}", newest.replace('_', "."));
+    for said in [secured.as_str(), "AUTH PLAIN", "MAIL FROM"] {
+        assert!(heard.contains(said), "{heard}");
+    }
+    for (certificate, newest, says) in [
+        ("expired", newest, "expired"),
+        ("other", newest, "not valid for"),
+        ("self", newest, "certificate"),
+        // It speaks 1.0 and 1.1.
+        ("leaf", "TLSv1_1", "protocol"),
+    ] {
+        let told = format!("{mode} {certificate} {newest}");
+        let (run, status, heard) = talk(certificate, newest);
+        run.refused().says(&[says]);
+        assert_eq!(status, "queued", "{told}");
+        for secret in ["AUTH", "MAIL", "canary", "Y2FuYXJ5"] {
+            assert!(!heard.contains(secret), "{told}: {heard}");
+        }
+        // Only what asks for TLS was said in clear.
+        let said: Vec<&str> = heard
+            .lines()
+            .filter(|line| !line.starts_with("failed"))
+            .collect();
+        match said.as_slice() {
+            [] if mode == "implicit" => {}
+            [hello, "STARTTLS"] if hello.starts_with("EHLO") => {}
+            _ => panic!("{told}: {heard}"),
+        }
+        assert!(heard.contains("failed"), "{told}: {heard}");
     }
 }

@@ -38,8 +38,10 @@ const ZONES: [&str; 6] = [
     "America/Havana",
 ];
 const QUEUES: [&str; 3] = ["urgent", "general", "elsewhere"];
-const ESCALATE: (SignedDuration, SignedDuration) =
-    (SignedDuration::from_hours(24), SignedDuration::from_hours(72));
+const ESCALATE: (SignedDuration, SignedDuration) = (
+    SignedDuration::from_hours(24),
+    SignedDuration::from_hours(72),
+);
 
 /// How often the service looks in these years; in life it is seconds.
 const TICK: SignedDuration = SignedDuration::from_mins(5);
@@ -93,7 +95,8 @@ struct Sums {
 
 impl Year {
     fn new(mut random: Random, start: Timestamp) -> Self {
-        let hour = |random: &mut Random| civil::time(i8::try_from(random.next(24)).unwrap(), 0, 0, 0);
+        let hour =
+            |random: &mut Random| civil::time(i8::try_from(random.next(24)).unwrap(), 0, 0, 0);
         let quiet = (hour(&mut random), hour(&mut random));
         let zone = TimeZone::get(pick(&mut random, &ZONES)).unwrap();
         let role = [Role::Reviewer, Role::Editor][usize::try_from(random.next(2)).unwrap()];
@@ -104,7 +107,11 @@ impl Year {
             queues: Queues::Named(vec!["urgent".into(), "general".into()]),
             timezone: zone,
             digest: Schedule::parse(pick(&mut random, &SCHEDULES)).ok(),
-            alert: if rarely(&mut random, 3) { Vec::new() } else { vec!["urgent".into()] },
+            alert: if rarely(&mut random, 3) {
+                Vec::new()
+            } else {
+                vec!["urgent".into()]
+            },
             quiet: (quiet.0 != quiet.1 && rarely(&mut random, 2)).then_some(quiet),
             remind: rarely(&mut random, 2).then(|| SignedDuration::from_hours(72)),
         };
@@ -184,7 +191,11 @@ impl Year {
     fn look(&mut self, now: Timestamp) -> Option<Mail> {
         let waiting: Vec<Waiting> = self.waiting.values().cloned().collect();
         let all: Vec<&Waiting> = waiting.iter().collect();
-        let hers: Vec<&Waiting> = all.iter().copied().filter(|w| w.queue != "elsewhere").collect();
+        let hers: Vec<&Waiting> = all
+            .iter()
+            .copied()
+            .filter(|w| w.queue != "elsewhere")
+            .collect();
         let told: Vec<Told> = self.told.values().copied().collect();
         let (reviewer, own) = (self.reviewer.clone(), self.own);
         let moment = Moment {
@@ -199,7 +210,10 @@ impl Year {
         };
         let answer = moment.digest();
         if let Some(kept) = answer.kept {
-            assert!(self.kept_to.is_none_or(|to| to < kept), "kept twice: {kept}");
+            assert!(
+                self.kept_to.is_none_or(|to| to < kept),
+                "kept twice: {kept}"
+            );
             assert!(kept <= now, "kept before its time: {kept} at {now}");
             self.kept_to = Some(kept);
             self.sums.windows += 1;
@@ -218,7 +232,10 @@ impl Year {
             self.alert(&ids, &hers, now);
             return Some(Mail::Alert);
         }
-        let moment = Moment { waiting: &all, ..moment };
+        let moment = Moment {
+            waiting: &all,
+            ..moment
+        };
         if let Ok(late) = moment.escalation(ESCALATE, &self.escalated) {
             assert_eq!(self.reviewer.role, Role::Editor);
             for (id, level) in &late {
@@ -227,10 +244,16 @@ impl Year {
                 let after = [ESCALATE.0, ESCALATE.1][usize::try_from(level - 1).unwrap()];
                 assert!(overdue >= after, "{id} is escalated early: {overdue:?}");
                 let before = self.escalated.insert((*id, item.version), *level);
-                assert!(before.is_none_or(|before| before < *level), "{id} is escalated again");
+                assert!(
+                    before.is_none_or(|before| before < *level),
+                    "{id} is escalated again"
+                );
             }
-            let told: Vec<&Waiting> =
-                all.iter().copied().filter(|w| late.iter().any(|(id, _)| *id == w.id)).collect();
+            let told: Vec<&Waiting> = all
+                .iter()
+                .copied()
+                .filter(|w| late.iter().any(|(id, _)| *id == w.id))
+                .collect();
             self.tell(&told);
             self.sums.escalations += 1;
             return Some(Mail::Escalation);
@@ -256,7 +279,10 @@ impl Year {
         let news = hers.iter().filter(is_news).count();
         if due.reason == Reason::Reminder {
             let since = now.duration_since(self.last.unwrap());
-            assert!(news == 0 && Some(since) >= self.reviewer.remind, "{since:?}");
+            assert!(
+                news == 0 && Some(since) >= self.reviewer.remind,
+                "{since:?}"
+            );
         } else {
             assert!(news > 0, "nothing new: {due:?}");
         }
@@ -266,15 +292,27 @@ impl Year {
         let quiet = self.reviewer.quiet;
         if let Some((from, to)) = quiet {
             let time = now.to_zoned(self.reviewer.timezone.clone()).time();
-            let is_quiet = if from < to { from <= time && time < to } else { time >= from || time < to };
+            let is_quiet = if from < to {
+                from <= time && time < to
+            } else {
+                time >= from || time < to
+            };
             assert!(!is_quiet, "an alert in quiet hours: {time}");
         }
         assert!(!ids.is_empty());
-        let items: Vec<&Waiting> = hers.iter().copied().filter(|w| ids.contains(&w.id)).collect();
+        let items: Vec<&Waiting> = hers
+            .iter()
+            .copied()
+            .filter(|w| ids.contains(&w.id))
+            .collect();
         for item in &items {
             assert_eq!(item.queue, "urgent");
             assert!(item.arrived_since, "it stood there from the first");
-            assert!(self.alerted.insert((item.id, item.version)), "{} twice", item.id);
+            assert!(
+                self.alerted.insert((item.id, item.version)),
+                "{} twice",
+                item.id
+            );
         }
         self.tell(&items);
         self.sums.alerts += 1;
@@ -303,10 +341,16 @@ impl Year {
         let last_time = last_time.filter(|at| *at > self.silent_until);
         let hers = self.waiting.values().filter(|w| w.queue != "elsewhere");
         for item in hers {
-            let told = self.told.get(&item.id).is_some_and(|told| told.version == item.version);
+            let told = self
+                .told
+                .get(&item.id)
+                .is_some_and(|told| told.version == item.version);
             let since = self.since[&(item.id, item.version)];
             if last_time.is_some_and(|at| since < at) {
-                assert!(told, "{item:?} waits untold since {since}, her time was {last_time:?}");
+                assert!(
+                    told,
+                    "{item:?} waits untold since {since}, her time was {last_time:?}"
+                );
             }
             let is_alert = self.reviewer.alert.contains(&item.queue) && item.arrived_since;
             let free = self.reviewer.quiet.is_none() && self.silent_until <= since;

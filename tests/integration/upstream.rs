@@ -70,6 +70,34 @@ fn a_feed_that_answers_at_once_is_fought_three_times() {
 }
 
 #[test]
+fn a_fight_that_goes_on_is_noted_once_until_it_may_be_taken_up_again() {
+    let desk = Desk::new();
+    let story = desk.story("a.md").write();
+    desk.scan();
+    let id = desk.id("a.md");
+    desk.approve("a.md").done();
+    let events = || {
+        let events = desk.show(id)["events"].as_array().unwrap().clone();
+        let count = |kind: &str| events.iter().filter(|event| event["kind"] == kind).count();
+        (count("reasserted"), count("reassert_stopped"))
+    };
+    let rewrite = |n: i32| {
+        desk.later("20s");
+        story.clone().secured(&n.to_string()).write();
+        desk.scan();
+    };
+    (0..20).for_each(rewrite);
+    assert_eq!(events(), (3, 1));
+    assert!(desk.says("a.md", "published: false"));
+    assert!(!desk.problems().is_empty(), "the alarm stands");
+    desk.later("10m");
+    rewrite(20);
+    assert!(desk.says("a.md", "published: true"));
+    (21..30).for_each(rewrite);
+    assert_eq!(events(), (6, 2));
+}
+
+#[test]
 fn a_rejection_that_upstream_overrides_is_written_again() {
     let desk = Desk::new();
     desk.story("a.md").write();

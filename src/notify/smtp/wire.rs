@@ -8,8 +8,8 @@ use lettre::transport::smtp::response::Response;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 /// The longest line of a reply, and the longest reply, in bytes. RFC 5321 (4.5.3.1.5) allows lines
@@ -52,12 +52,28 @@ enum Stream {
     Tls(Box<StreamOwned<ClientConnection, Timed>>),
 }
 
+/// Does what the system gives no limit of time for; should it take longer, it is left to itself.
+fn in_time<T: Send + 'static>(
+    until: Instant,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Fault> {
+    let (tell, told) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("resolve".into());
+    thread.spawn(move || tell.send(work()))?;
+    let left = until.saturating_duration_since(Instant::now());
+    let done = told.recv_timeout(left);
+    done.map_err(|_| Fault::Lost("the name of the server was not resolved in time".into()))?
+        .map_err(Fault::from)
+}
+
 impl Wire {
     /// Connects to the first address of the host that answers.
     pub(super) fn connect(host: &str, port: u16, patience: Duration) -> Result<Self, Fault> {
         let until = Instant::now() + patience;
         let mut failed = Fault::Lost(format!("`{host}` has no address"));
-        for address in (host, port).to_socket_addrs()? {
+        let name = (host.to_owned(), port);
+        let resolve = move || Ok(name.to_socket_addrs()?.collect::<Vec<SocketAddr>>());
+        for address in in_time(until, resolve)? {
             let left = until.saturating_duration_since(Instant::now());
             match TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1))) {
                 Ok(socket) => {
@@ -239,5 +255,26 @@ impl Write for Timed {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.socket.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_never_resolved_is_not_waited_for() {
+        let (end, ended) = mpsc::channel::<()>();
+        let until = Instant::now() + Duration::from_millis(10);
+        let never = move || Ok(ended.recv().is_ok());
+        let fault = in_time(until, never).unwrap_err();
+        assert!(fault.to_string().contains("not resolved in time"));
+        // Only now may it come to an end.
+        drop(end);
+        let until = Instant::now() + Duration::from_secs(60);
+        assert!(in_time(until, || Ok(true)).unwrap());
+        let failed = || Err::<(), _>(std::io::Error::other("no such name"));
+        let fault = in_time(until, failed).unwrap_err();
+        assert!(fault.to_string().contains("no such name"));
     }
 }

@@ -27,14 +27,15 @@ const SETTLES: Duration = Duration::from_millis(5);
 /// Attributes that the system makes anew for each file's bytes.
 const OF_THE_BYTES: [&[u8]; 2] = [b"security.evm", b"security.ima"];
 
-/// One replacement, as it must be known to who finds what it has left.
+/// One replacement, or one move, as it must be known to who finds what it has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
-    /// The name beside the file that the new bytes have until the exchange, and the old ones after.
+    /// The name beside the file that the new bytes have until the exchange, and the old ones after;
+    /// of a file that is moved, the name that it has on its way.
     pub aside: String,
     /// What the file holds before.
     pub old: Hash,
-    /// What it is to hold.
+    /// What it is to hold; of a file that is moved, what may stand where it goes.
     pub new: Hash,
 }
 
@@ -62,11 +63,11 @@ pub enum Recovered {
 impl Exchange {
     /// A replacement of one content by another, under a name that nobody has.
     #[must_use]
-    pub fn new(old: Hash, new: &[u8]) -> Self {
+    pub fn new(old: Hash, new: Hash) -> Self {
         Self {
             aside: format!("{}{}.swap", super::TEMPORARY, uuid::Uuid::now_v7()),
             old,
-            new: Hash::of(new),
+            new,
         }
     }
 }
@@ -120,22 +121,22 @@ impl Folder {
 }
 
 /// Two names in one folder: that of the file, and one that nobody else uses.
-struct Place {
-    folder: OwnedFd,
-    name: OsString,
-    aside: String,
+pub(super) struct Place {
+    pub(super) folder: OwnedFd,
+    pub(super) name: OsString,
+    pub(super) aside: String,
 }
 
 /// What stood under a name at one moment; it is the same as long as nobody writes to it, whatever
 /// its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seen {
+pub(super) struct Seen {
     device: u64,
     inode: u64,
     size: i64,
     modified: (i64, i64),
     /// `None` of what is no file that can be read.
-    hash: Option<Hash>,
+    pub(super) hash: Option<Hash>,
 }
 
 impl Seen {
@@ -146,17 +147,7 @@ impl Seen {
 
 impl Place {
     fn replace(&self, exchange: &Exchange, bytes: &[u8]) -> Result<Replaced, WriteError> {
-        let old = self.open(&self.name)?;
-        let stat = rustix::fs::fstat(&old)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(ReadError::Special.into());
-        }
-        if stat.st_nlink > 1 {
-            return Err(WriteError::HardLink);
-        }
-        if hash(&old)? != Some(exchange.old) {
-            return Err(WriteError::Changed);
-        }
+        let old = self.open_old(exchange)?;
         let new = self.prepare(&old, bytes)?;
         let ours = see(&new).map_err(|errno| self.give_up(errno.into()))?;
         match self.exchange() {
@@ -171,6 +162,41 @@ impl Place {
                 Ok(replaced(&new, ours, true))
             }
             Err(errno) => Err(self.give_up(errno.into())),
+        }
+    }
+
+    /// Opens the file, if it is one that may be taken away and holds what is expected.
+    pub(super) fn open_old(&self, exchange: &Exchange) -> Result<OwnedFd, WriteError> {
+        let old = self.open(&self.name)?;
+        let stat = rustix::fs::fstat(&old)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(ReadError::Special.into());
+        }
+        if stat.st_nlink > 1 {
+            return Err(WriteError::HardLink);
+        }
+        if hash(&old)? != Some(exchange.old) {
+            return Err(WriteError::Changed);
+        }
+        Ok(old)
+    }
+
+    /// Opens what came out under the name aside, if it is what was to come out and stays that.
+    pub(super) fn came_out(&self, exchange: &Exchange) -> Result<OwnedFd, WriteError> {
+        let displaced = self.open(self.aside.as_ref())?;
+        let seen = see(&displaced)?;
+        if seen.hash != Some(exchange.old) {
+            return Err(WriteError::Changed);
+        }
+        if rustix::fs::fstat(&displaced)?.st_nlink > 1 {
+            return Err(WriteError::HardLink);
+        }
+        rustix::fs::fsync(&self.folder)?;
+        std::thread::sleep(SETTLES);
+        if see(&displaced)? == seen {
+            Ok(displaced)
+        } else {
+            Err(WriteError::Changed)
         }
     }
 
@@ -212,24 +238,7 @@ impl Place {
 
     /// After the exchange: whether what came out is what was to be replaced. If not, puts it back.
     fn check(&self, exchange: &Exchange, ours: Seen, new: &File) -> Result<(), WriteError> {
-        let came_out = || {
-            let displaced = self.open(self.aside.as_ref())?;
-            let seen = see(&displaced)?;
-            if seen.hash != Some(exchange.old) {
-                return Err(WriteError::Changed);
-            }
-            if rustix::fs::fstat(&displaced)?.st_nlink > 1 {
-                return Err(WriteError::HardLink);
-            }
-            rustix::fs::fsync(&self.folder)?;
-            std::thread::sleep(SETTLES);
-            if see(&displaced)? == seen {
-                Ok(())
-            } else {
-                Err(WriteError::Changed)
-            }
-        };
-        came_out().or_else(|error| {
+        self.came_out(exchange).map(drop).or_else(|error| {
             let held = new.try_clone().map_err(WriteError::Halfway)?;
             self.put_back(ours, held.into())
                 .map_err(|failed| WriteError::Halfway(failed.into()))?;
@@ -349,12 +358,12 @@ impl Place {
         }
     }
 
-    fn unlink(&self) -> Result<(), Errno> {
+    pub(super) fn unlink(&self) -> Result<(), Errno> {
         rustix::fs::unlinkat(&self.folder, self.aside.as_str(), AtFlags::empty())
     }
 
     /// Opens a name for reading; without waiting, since it may be a pipe.
-    fn open(&self, name: &std::ffi::OsStr) -> Result<OwnedFd, ReadError> {
+    pub(super) fn open(&self, name: &std::ffi::OsStr) -> Result<OwnedFd, ReadError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.folder, name, flags, Mode::empty()) {
             Err(Errno::LOOP) => Err(ReadError::Link),
@@ -369,7 +378,7 @@ impl Place {
     }
 
     /// What stands under a name, whatever it is.
-    fn look(&self, name: &std::ffi::OsStr) -> Result<Seen, Errno> {
+    pub(super) fn look(&self, name: &std::ffi::OsStr) -> Result<Seen, Errno> {
         let held = self.hold(name)?;
         let stat = rustix::fs::fstat(&held)?;
         let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
@@ -486,6 +495,12 @@ pub enum WriteError {
     /// The new file cannot be given one of the old one's attributes.
     #[error("its attribute `{0}` cannot be kept; run copydesk as a user who may set it")]
     Attribute(String),
+    /// Where it is to be moved, another file stands.
+    #[error("another file stands there")]
+    Taken,
+    /// Where it is to be moved is on another file system.
+    #[error("it is on another file system, and a file is moved only within one")]
+    Elsewhere,
     /// It may have been replaced, or what was displaced may stand beside it; a later try puts it right.
     #[error("it was written, and what stands there now is not sure yet: {0}")]
     Halfway(std::io::Error),
@@ -524,7 +539,7 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join("a.md"), OLD).unwrap();
-            let exchange = Exchange::new(Hash::of(OLD), OURS);
+            let exchange = Exchange::new(Hash::of(OLD), Hash::of(OURS));
             Self { dir, exchange }
         }
 

@@ -1,7 +1,7 @@
 //! `sources:` where content is, and how its files are read and written.
 
 use super::Loading;
-use crate::record::source::{self, Classes, OnChange, Published, Source};
+use crate::record::source::{self, Classes, OnChange, Published, Source, overlap};
 use crate::record::value::{Map, Value};
 use crate::record::yaml::{Data, Node};
 use crate::rules::Place;
@@ -16,7 +16,7 @@ impl Loading<'_> {
         let seed = Schema::seed();
         let mut schema = seed.clone();
         let mut declared: HashMap<String, (Type, Place)> = HashMap::new();
-        let mut sources = Vec::new();
+        let (mut sources, mut moves) = (Vec::new(), Vec::new());
         for (file, node) in self.entries("sources") {
             let mut fields = file.fields(node, "a source");
             if let Some((_, types)) = fields.entry("types") {
@@ -60,7 +60,22 @@ impl Loading<'_> {
                     schema.insert(name, kind);
                 }
             }
-            sources.extend(self.source(file, fields));
+            let source = self.source(file, fields);
+            let to = source.as_ref().and_then(|source| source.move_to.clone());
+            moves.extend(to.map(|to| (file, node, to)));
+            sources.extend(source);
+        }
+        for (file, node, to) in moves {
+            let Some(source) = sources.iter().find(|source| overlap(&source.path, &to)) else {
+                continue;
+            };
+            let span = move_node(node).map_or(&node.span, |node| &node.span);
+            let message = format!(
+                "a file that is moved there would be seen again: the folder and that of source `{}` lie in one another",
+                source.name
+            );
+            let help = Some("name a folder beside those of the sources, as ../_archive".to_owned());
+            file.error("bad-move", span, message, help);
         }
         (sources, schema)
     }
@@ -105,11 +120,36 @@ impl Loading<'_> {
         let published = published(file, fields.get("published"), &mut keys);
         let approve = match fields.get("approve") {
             None => Map::from_iter([(published.key.clone(), Value::Bool(true))]),
-            Some(node) => sets(file, node, "`approve`", &published.key, &mut keys),
+            Some(node) => {
+                let mut fields = file.fields(node, "`approve`");
+                let set = fields.need("set", "set: {published: true}, or false");
+                let values = set.map(|node| sets(file, node, &published.key, &mut keys));
+                fields.finish();
+                values.unwrap_or_default()
+            }
         };
+        let mut move_to = None;
         let reject = match fields.get("reject") {
             None => Map::from_iter([(published.key.clone(), Value::Bool(false))]),
-            Some(node) => sets(file, node, "`reject`", &published.key, &mut keys),
+            Some(node) => {
+                let mut fields = file.fields(node, "`reject`");
+                let moves = fields.entry("move");
+                move_to = moves
+                    .and_then(|(_, node)| file.text(node, "`move`"))
+                    .map(|to| file.folder.join(to));
+                let set = match moves {
+                    None => fields.need("set", "set: {published: false}, or move: ../_archive"),
+                    Some(_) => fields.get("set"),
+                };
+                if let (Some((key, _)), Some(_)) = (moves, set) {
+                    let message = "a rejection sets keys or moves the file";
+                    let help = Some("keep one of `set` and `move`".to_owned());
+                    file.error("unused-key", &key.span, message, help);
+                }
+                let values = set.map(|node| sets(file, node, &published.key, &mut keys));
+                fields.finish();
+                values.unwrap_or_default()
+            }
         };
         let (mut signal, mut volatile) = defaults();
         if let Some(node) = fields.get("fields") {
@@ -170,6 +210,7 @@ impl Loading<'_> {
             published,
             approve,
             reject,
+            move_to,
             on_change: on_change.unwrap_or_default(),
             write: write.unwrap_or(true),
         })
@@ -257,56 +298,41 @@ fn published(file: &File<'_>, node: Option<&Node>, keys: &mut Keys<'_>) -> Publi
     published
 }
 
-/// `{set: {key: value}}`: what a decision writes.
-fn sets(
-    file: &File<'_>,
-    node: &Node,
-    what: &'static str,
-    published: &str,
-    keys: &mut Keys<'_>,
-) -> Map {
-    let mut fields = file.fields(node, what);
-    let moves = fields.entry("move");
-    if let Some((key, _)) = moves {
-        let help = Some("write `reject: {set: {published: false}}`".to_owned());
-        file.error(
-            "not-built",
-            &key.span,
-            "moving a file is not built yet",
-            help,
-        );
+/// Where `move` is written in a source.
+fn move_node(source: &Node) -> Option<&Node> {
+    fn value<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+        let entries = node.as_map()?;
+        entries.iter().find(|(k, _)| k.text == key).map(|(_, n)| n)
     }
+    value(value(source, "reject")?, "move")
+}
+
+/// `{key: value}`: what a decision writes.
+fn sets(file: &File<'_>, node: &Node, published: &str, keys: &mut Keys<'_>) -> Map {
     let mut values = Map::default();
-    let set = match moves {
-        None => fields.need("set", "set: {published: true}, or false"),
-        Some(_) => fields.get("set"),
-    };
-    if let Some(node) = set {
-        for (key, node) in file.map(node, "`set`") {
-            match node.as_scalar() {
-                Some(Value::Null) | None => {
-                    file.error(
-                        "wrong-type",
-                        &node.span,
-                        format!("`{}` must be set to one value", key.text),
-                        Some("write text, a number, true or false".to_owned()),
-                    );
-                }
-                Some(value) if key.text == published && value.as_bool().is_none() => {
-                    let message = format!(
-                        "`{published}` says whether a record is published: set it to true or false"
-                    );
-                    let help = Some(format!("{published}: true, or {published}: false"));
-                    file.error("wrong-type", &node.span, message, help);
-                }
-                Some(value) => {
-                    values.set(&key.text, value.clone());
-                    keys.decides(&key.text, file.place(key.span.start).line);
-                }
+    for (key, node) in file.map(node, "`set`") {
+        match node.as_scalar() {
+            Some(Value::Null) | None => {
+                file.error(
+                    "wrong-type",
+                    &node.span,
+                    format!("`{}` must be set to one value", key.text),
+                    Some("write text, a number, true or false".to_owned()),
+                );
+            }
+            Some(value) if key.text == published && value.as_bool().is_none() => {
+                let message = format!(
+                    "`{published}` says whether a record is published: set it to true or false"
+                );
+                let help = Some(format!("{published}: true, or {published}: false"));
+                file.error("wrong-type", &node.span, message, help);
+            }
+            Some(value) => {
+                values.set(&key.text, value.clone());
+                keys.decides(&key.text, file.place(key.span.start).line);
             }
         }
     }
-    fields.finish();
     values
 }
 

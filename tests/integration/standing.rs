@@ -1,0 +1,147 @@
+//! A decision that stands comes into its files in the end, whatever lay between: files that were
+//! half written, rules that changed. What the simulation found is told here step by step.
+
+use std::fs;
+
+use copydesk::intake::{self, Control};
+use copydesk::item::Verdict;
+use copydesk::review::{self, Actor, Request};
+use copydesk::rules::RuleSet;
+use copydesk::store::Store;
+use copydesk::write_back;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::desk::{Desk, SOURCES};
+
+/// A desk in this process.
+struct Here {
+    desk: Desk,
+    rules: RuleSet,
+    store: Store,
+    now: Timestamp,
+}
+
+impl Here {
+    fn new() -> Self {
+        let desk = Desk::new();
+        Self {
+            rules: RuleSet::load(&desk.path("rules")).unwrap(),
+            store: Store::in_memory().unwrap(),
+            now: desk.now(),
+            desk,
+        }
+    }
+
+    fn sources(&mut self, yaml: &str) {
+        self.desk.rules("sources.yaml", yaml);
+        self.rules = RuleSet::load(&self.desk.path("rules")).unwrap();
+    }
+
+    fn scan(&mut self) {
+        intake::scan(&mut self.store, &self.rules, self.now, &Control::NONE).unwrap();
+    }
+
+    fn decide(&mut self, verdict: Verdict) {
+        let request = Request {
+            id: uuid::Uuid::now_v7(),
+            item: "1".parse().unwrap(),
+            verdict,
+            actor: &Actor::User("tester".into()),
+            reason: None,
+            note: None,
+            until: None,
+        };
+        review::decide(&mut self.store, &self.rules, &request, self.now).unwrap();
+    }
+
+    /// Writes what is due two hours later.
+    fn write_back(&mut self) {
+        self.now += SignedDuration::from_hours(2);
+        write_back::tick(&mut self.store, &self.rules, self.now).unwrap();
+    }
+
+    fn is_published(&self, file: &str) -> bool {
+        self.desk.says(file, "published: true")
+    }
+}
+
+const STORY: &str = "---\ntitle: Story\noriginalUrl: https://www.example.org/a\nkind: news\npublished: false\n---\nText.\n";
+
+#[test]
+fn a_file_that_was_half_written_and_is_written_by_us_is_known_as_whole() {
+    let mut here = Here::new();
+    here.desk.write("a.md", STORY);
+    here.scan();
+    here.decide(Verdict::Approve);
+    here.desk.write("a.md", &STORY[..20]);
+    here.scan();
+    assert_eq!(here.store.read(|tx| tx.broken()).unwrap().len(), 1);
+    // Whole again, and written before a pass has read it.
+    here.desk.write("a.md", STORY);
+    here.write_back();
+    assert!(here.is_published("a.md"));
+    here.scan();
+    assert_eq!(here.store.read(|tx| tx.broken()).unwrap().len(), 0);
+}
+
+#[test]
+fn a_decision_waits_while_its_source_is_not_written_or_not_named() {
+    let never = SOURCES.replace("write: always", "write: never");
+    let other = SOURCES
+        .replace("name: news", "name: other")
+        .replace("../content", "../other");
+    for (name, between) in [("never written", never), ("not named", other)] {
+        let mut here = Here::new();
+        fs::create_dir(here.desk.path("other")).unwrap();
+        here.desk.write("a.md", STORY);
+        here.scan();
+        here.decide(Verdict::Approve);
+        here.sources(&between);
+        here.write_back();
+        assert!(!here.is_published("a.md"), "{name}");
+        here.sources(SOURCES);
+        here.write_back();
+        assert!(here.is_published("a.md"), "{name}");
+    }
+}
+
+#[test]
+fn what_was_decided_while_a_source_was_not_written_or_not_named_is_written_then() {
+    let never = SOURCES.replace("write: always", "write: never");
+    let other = SOURCES
+        .replace("name: news", "name: other")
+        .replace("../content", "../other");
+    for (name, between, passes) in [("never written", never, true), ("not named", other, false)] {
+        let mut here = Here::new();
+        fs::create_dir(here.desk.path("other")).unwrap();
+        here.desk.write("a.md", STORY);
+        here.scan();
+        here.sources(&between);
+        if passes {
+            here.scan();
+        }
+        here.decide(Verdict::Approve);
+        here.write_back();
+        assert!(!here.is_published("a.md"), "{name}");
+        here.sources(SOURCES);
+        here.scan();
+        here.write_back();
+        assert!(here.is_published("a.md"), "{name}");
+    }
+}
+
+#[test]
+fn a_second_place_is_written_though_a_key_changes_its_class_in_the_same_pass() {
+    let mut here = Here::new();
+    here.desk.write("b.md", STORY);
+    here.scan();
+    here.decide(Verdict::Approve);
+    here.write_back();
+    assert!(here.is_published("b.md"));
+    // Read before the file that leads, whose content has another hash from now on.
+    here.desk.write("a.md", STORY);
+    here.sources(&SOURCES.replace("signal: [quality", "signal: [kind, quality"));
+    here.scan();
+    here.write_back();
+    assert!(here.is_published("a.md"));
+}
