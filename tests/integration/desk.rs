@@ -247,15 +247,16 @@ impl Desk {
         }
         let (verb, rest) = args.split_first().expect("a verb");
         // Services of many tests run at once.
-        if verb.as_ref() == "run" {
-            command.env("COPYDESK_LISTEN", "127.0.0.1:0");
-        }
+        let listens = verb.as_ref() == "run";
         command
             .current_dir(self.dir.path())
             .env("NO_COLOR", "1")
             .env("USER", "tester")
             .env("COPYDESK_NOW", self.now().to_string())
-            .env("COPYDESK_LISTEN", "off")
+            .env(
+                "COPYDESK_LISTEN",
+                if listens { "127.0.0.1:0" } else { "off" },
+            )
             .arg(verb)
             .arg("--rules")
             .arg(self.path("rules"))
