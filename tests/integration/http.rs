@@ -377,8 +377,9 @@ fn a_link_that_does_not_hold_is_refused_alike_whatever_is_wrong_with_it() {
         .topics(&["Health"])
         .write();
     let site = Site::open(desk);
-    let (before, good) = (site.all(), site.claims(Purpose::Open));
+    let good = site.claims(Purpose::Open);
     let token = site.sign(&good);
+    let before = site.all();
     let changed = |at: usize| {
         let mut bytes = token.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
