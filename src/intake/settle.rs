@@ -200,9 +200,12 @@ impl Settling<'_> {
         location: &Location,
         published: bool,
     ) -> Result<(), StoreError> {
-        let Some(item) = tx.item_of(record)?.filter(|item| item.status.is_decided()) else {
+        let Some(item) = tx.item_of(record)? else {
             return Ok(());
         };
+        if !item.status.is_decided() {
+            return self.keep_reopened(tx, &item, location);
+        }
         let sets = if item.status == Status::Approved {
             &self.source.approve
         } else {
@@ -235,6 +238,23 @@ impl Settling<'_> {
         }
         tx.reassert(&item, location, self.now)?;
         tx.add_event(&item, "reasserted", "copydesk", None, self.now)
+    }
+
+    /// Takes back what our writes have changed in a file that a reopening has not come to: it had
+    /// moved, or holds the story as a second one.
+    fn keep_reopened(
+        &self,
+        tx: &Tx<'_>,
+        item: &Item,
+        location: &Location,
+    ) -> Result<(), StoreError> {
+        let Some(reopen) = tx.reopen_to_come(item.id, location)? else {
+            return Ok(());
+        };
+        if self.source.write && !tx.changes(item.id, &self.source.name, location)?.is_empty() {
+            tx.request_writes(item, &reopen, "reopen", Some(location), self.now)?;
+        }
+        Ok(())
     }
 
     fn stop_reasserting(

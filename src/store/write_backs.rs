@@ -356,37 +356,61 @@ impl Tx<'_> {
                    WHERE w.item = ?1 AND w.source = ?2 AND (w.status = 'done' OR w.undo IS NOT NULL)
                    AND d.version >= (SELECT coalesce(max(version), 0) FROM events WHERE item = ?1 AND kind = 'revised')
                    ORDER BY w.id";
-        let mut rows = self.all(sql, (item, source), |row| {
+        let rows = self.all(sql, (item, source), |row| {
             let (path, verb, status): (String, String, String) =
                 (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok((path, verb, status, row.get::<_, Option<String>>(3)?))
         })?;
-        if rows.iter().any(|(path, ..)| path == location.as_str()) {
-            rows.retain(|(path, ..)| path == location.as_str());
+        let own = rows.iter().any(|(path, ..)| path == location.as_str());
+        let mut edits: Vec<(String, Vec<Undo>)> = Vec::new();
+        for (path, verb, status, undo) in rows {
+            let undo: Option<Vec<Undo>> = match &undo {
+                Some(undo) => Some(
+                    serde_json::from_str(undo)
+                        .map_err(|error| StoreError::Odd(error.to_string()))?,
+                ),
+                None => None,
+            };
+            if verb != "reopen" {
+                edits.extend(undo.map(|undo| (path, undo)));
+            } else if status == "done" {
+                // What it found here had been written here, or where the file was before.
+                let here = edits.iter().any(|(written, _)| *written == path);
+                let from_elsewhere = !here && undo.is_some_and(|undo| !undo.is_empty());
+                edits.retain(|(written, _)| *written != path && !from_elsewhere);
+            }
         }
         let mut changes: Vec<Undo> = Vec::new();
-        for (_, verb, status, undo) in rows {
-            if verb == "reopen" {
-                if status == "done" {
-                    changes.clear();
+        let wanted = edits
+            .into_iter()
+            .filter(|(path, _)| !own || path == location.as_str());
+        for edit in wanted.flat_map(|(_, edits)| edits) {
+            match changes.iter_mut().find(|change| change.key == edit.key) {
+                // Our own write stood there, so what stood before it is still the original.
+                Some(change) if edit.before.as_ref() == Some(&change.after) => {
+                    change.after = edit.after
                 }
-                continue;
-            }
-            let Some(undo) = undo else { continue };
-            let undo: Vec<Undo> =
-                serde_json::from_str(&undo).map_err(|error| StoreError::Odd(error.to_string()))?;
-            for edit in undo {
-                match changes.iter_mut().find(|change| change.key == edit.key) {
-                    // Our own write stood there, so what stood before it is still the original.
-                    Some(change) if edit.before.as_ref() == Some(&change.after) => {
-                        change.after = edit.after
-                    }
-                    Some(change) => *change = edit,
-                    None => changes.push(edit),
-                }
+                Some(change) => *change = edit,
+                None => changes.push(edit),
             }
         }
         Ok(changes)
+    }
+
+    /// The decision that took back what an item's writes had changed, if nothing was decided since
+    /// and it has not come to this file: what our writes have changed may stand in it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn reopen_to_come(
+        &self,
+        item: i64,
+        location: &Location,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT d.id FROM decisions d WHERE d.item = ?1 AND d.kind = 'reopen'
+                   AND NOT EXISTS (SELECT 1 FROM decisions x WHERE x.item = ?1 AND x.version > d.version)
+                   AND NOT EXISTS (SELECT 1 FROM write_backs w WHERE w.decision = d.id AND w.path = ?2 AND w.status <> 'stale')";
+        self.one(sql, (item, location.as_str()), |row| row.get(0))
     }
 
     /// Forgets what taking a rejection back would put into a file.

@@ -145,3 +145,39 @@ fn a_second_place_is_written_though_a_key_changes_its_class_in_the_same_pass() {
     here.write_back();
     assert!(here.is_published("a.md"));
 }
+
+#[test]
+fn a_reopening_comes_to_a_file_that_moved_before_any_pass_saw_it() {
+    let mut here = Here::new();
+    here.desk.write("a.md", STORY);
+    here.scan();
+    here.decide(Verdict::Approve);
+    here.write_back();
+    fs::rename(here.desk.content("a.md"), here.desk.content("b.md")).unwrap();
+    here.decide(Verdict::Reopen);
+    here.write_back();
+    here.scan();
+    here.write_back();
+    assert!(!here.is_published("b.md"));
+    // Once: what upstream publishes after that is upstream's.
+    let published = STORY.replace("published: false", "published: true");
+    here.desk.write("b.md", published);
+    here.scan();
+    here.write_back();
+    assert!(here.is_published("b.md"));
+}
+
+#[test]
+fn a_reopening_takes_back_what_was_written_beside_a_second_place_that_was_not() {
+    let mut here = Here::new();
+    here.desk.write("a.md", STORY);
+    here.scan();
+    here.decide(Verdict::Approve);
+    here.write_back();
+    fs::rename(here.desk.content("a.md"), here.desk.content("c.md")).unwrap();
+    here.desk.write("b.md", STORY);
+    here.scan();
+    here.decide(Verdict::Reopen);
+    here.write_back();
+    assert!(!here.is_published("b.md") && !here.is_published("c.md"));
+}

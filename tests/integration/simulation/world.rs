@@ -850,8 +850,11 @@ impl<'g> World<'g> {
                 };
                 for _ in 0..many {
                     let at = self.below(self.gone.len());
+                    if self.away[self.gone[at].0.0] {
+                        continue;
+                    }
                     let (key, content) = self.gone.remove(at);
-                    if self.away[key.0] || self.files.contains_key(&key) {
+                    if self.files.contains_key(&key) {
                         continue;
                     }
                     self.tell(format!("{key:?} is back: {content:?}"));
