@@ -6,7 +6,7 @@ use crate::rules::Reviewer;
 use jiff::Timestamp;
 use lettre::Address;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message, MultiPart};
+use lettre::message::{Mailbox, Message, MultiPart, MultiPartKind, SinglePart};
 
 /// A Message-ID that no other mail has.
 pub(super) fn id(kind: &str, from: &Mailbox) -> String {
@@ -48,8 +48,19 @@ pub(super) fn of(
     }
     let text = letter.text().map_err(|error| failed(&error))?;
     let html = letter.html().map_err(|error| failed(&error))?;
-    let both = MultiPart::alternative_plain_html(text, html);
+    let both = MultiPart::builder()
+        .kind(MultiPartKind::Alternative)
+        .boundary(boundary(id))
+        .singlepart(SinglePart::plain(text))
+        .singlepart(SinglePart::html(html));
     message.multipart(both).map_err(|error| failed(&error))
+}
+
+/// What stands between the two bodies: it follows from the Message-ID, so that nothing else about a
+/// mail is left to chance.
+fn boundary(id: &str) -> String {
+    let id = id.trim_start_matches('<').split('@').next();
+    format!("=_{}", id.unwrap_or_default())
 }
 
 /// A short mail to see whether mail goes out.

@@ -35,13 +35,15 @@ impl Letter {
         let (mut all, mut news) = (BTreeSet::new(), BTreeSet::new());
         let text = self.copies.first().map(String::as_str).unwrap_or_default();
         let mut is_news = false;
-        for line in text.lines() {
+        let text = text.lines().take_while(|line| !line.contains("text/html"));
+        for line in text {
             if line.starts_with("New for you (") || line.starts_with("Changed since you looked (") {
                 is_news = true;
             } else if line.starts_with("Overdue (") || line.starts_with("Still waiting") {
                 is_news = false;
             }
-            let name = line.split(' ').next().unwrap_or_default();
+            let name = line.trim_start().split(' ').next();
+            let name = name.unwrap_or_default();
             let is_name = name.split_once('@').is_some_and(|(id, version)| {
                 id.parse::<i64>().is_ok() && version.parse::<i64>().is_ok()
             });
