@@ -184,7 +184,7 @@ fn message_id(mail: &str) -> String {
     line.expect("a Message-ID").to_owned()
 }
 
-fn stored(desk: &Desk) -> Vec<String> {
+pub(crate) fn stored(desk: &Desk) -> Vec<String> {
     let database = desk.path("state/copydesk.db");
     let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY);
     let connection = connection.unwrap();
@@ -936,6 +936,18 @@ asyncio.run(main())
 /// A process that ends with the test.
 pub(crate) struct Running(Child);
 
+impl Running {
+    /// Starts a server that says its port first.
+    pub(crate) fn with_port(command: &mut Command) -> (Self, u16) {
+        let mut server = Self(command.stdout(Stdio::piped()).spawn().unwrap());
+        let mut port = String::new();
+        BufReader::new(server.0.stdout.take().unwrap())
+            .read_line(&mut port)
+            .unwrap();
+        (server, port.trim().parse().unwrap())
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -1001,17 +1013,8 @@ fn openssl(folder: &Path, commands: &[&str]) {
 
 /// A real server, and its port.
 pub(crate) fn real_server(mode: &str, folder: &Path) -> (Running, u16) {
-    let server = Command::new("python3")
-        .args(["-c", AIOSMTPD, mode])
-        .arg(folder)
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut server = Running(server.unwrap());
-    let mut port = String::new();
-    BufReader::new(server.0.stdout.take().unwrap())
-        .read_line(&mut port)
-        .unwrap();
-    (server, port.trim().parse().unwrap())
+    let mut command = Command::new("python3");
+    Running::with_port(command.args(["-c", AIOSMTPD, mode]).arg(folder))
 }
 
 #[test]
@@ -1116,18 +1119,9 @@ while True:
 
 fn tls_server(args: &[&str; 3], folder: &Path) -> (Running, u16) {
     let [mode, certificate, newest] = args;
-    let server = Command::new("python3")
-        .args(["-W", "ignore", "-c", TLS, mode])
-        .arg(folder)
-        .args([certificate, newest])
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut server = Running(server.unwrap());
-    let mut port = String::new();
-    BufReader::new(server.0.stdout.take().unwrap())
-        .read_line(&mut port)
-        .unwrap();
-    (server, port.trim().parse().unwrap())
+    let mut command = Command::new("python3");
+    command.args(["-W", "ignore", "-c", TLS, mode]).arg(folder);
+    Running::with_port(command.args([certificate, newest]))
 }
 
 #[test]
