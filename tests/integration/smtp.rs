@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+use rustix::process::Pid;
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, Run, finish};
@@ -937,9 +938,22 @@ asyncio.run(main())
 pub(crate) struct Running(Child);
 
 impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn wait(&mut self) {
+        assert!(self.0.wait().unwrap().success());
+    }
+
     /// Starts a server that says its port first.
     pub(crate) fn with_port(command: &mut Command) -> (Self, u16) {
-        let mut server = Self(command.stdout(Stdio::piped()).spawn().unwrap());
+        let mut server = Self::start(command.stdout(Stdio::piped()));
         let mut port = String::new();
         BufReader::new(server.0.stdout.take().unwrap())
             .read_line(&mut port)
