@@ -265,6 +265,15 @@ fn only_a_yes_to_the_whole_mail_is_success() {
             "5.4.5",
         ),
         (
+            "text",
+            "550 5.7.1 Daily SMTP relay limit exceeded for customer",
+            "queued",
+            "5.7.1",
+        ),
+        ("RCPT", "450 4.7.1 greylisted", "queued", "450 4.7.1"),
+        ("RCPT", "552 5.2.2 over quota", "queued", "552 5.2.2"),
+        ("text", "452 4.3.1 full", "queued", "452 4.3.1 full"),
+        (
             "greeting",
             "421 4.3.2 closing",
             "queued",
@@ -478,6 +487,30 @@ fn a_refused_login_costs_no_tries_and_is_repeated_every_quarter_of_an_hour() {
         );
         desk.run(&["status"]).done();
     }
+}
+
+#[test]
+fn a_relay_that_cannot_check_a_login_now_is_busy() {
+    let desk = desk();
+    let busy = Server::with("AUTH", "454 4.7.0 Temporary authentication failure");
+    let notify = |server: &Server| {
+        let url = format!("smtp://desk:canary@127.0.0.1:{}", server.port);
+        finish(notify_at(&desk, &url, &[]))
+    };
+    notify(&busy).refused().says(&["454 4.7.0"]);
+    desk.later("2m");
+    notify(&busy).done().says(&["waits until"]);
+    assert_eq!(busy.connections(), 1);
+    desk.run(&["status"])
+        .refused()
+        .says(&["takes no mail", "454 4.7.0"]);
+    desk.later("4m");
+    let server = Server::kind();
+    notify(&server).done();
+    assert_eq!(
+        (mail(&desk)["status"].as_str(), server.mails().len()),
+        (Some("sent"), 1)
+    );
 }
 
 #[test]
