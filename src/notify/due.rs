@@ -137,11 +137,7 @@ impl fmt::Display for Reason {
                 changed,
                 overdue,
             } => {
-                let counts = [
-                    (new, "new"),
-                    (changed, "changed"),
-                    (overdue, "become overdue"),
-                ];
+                let counts = [(new, "new"), (changed, "changed"), (overdue, "now overdue")];
                 let said: Vec<String> = counts
                     .iter()
                     .filter(|(n, _)| **n > 0)
@@ -446,7 +442,7 @@ mod tests {
             ("1@1", "1@1", Some(1), "she was told all of it"),
             ("1@1", "1@1 2@1", Some(1), "1 new"),
             ("1@1", "1@2", Some(1), "1 changed"),
-            ("1@1", "1@1!", Some(1), "1 become overdue"),
+            ("1@1", "1@1!", Some(1), "1 now overdue"),
             ("1@1!", "1@1!", Some(1), "she was told all of it"),
             ("1@1!", "1@1! 2@1", Some(1), "1 new"),
             ("1@1", "1@1", Some(72), "reminder"),

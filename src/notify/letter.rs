@@ -365,7 +365,7 @@ impl Writer<'_> {
                 line(&format!("{}: {needs}", near.queue), 60)
             }),
             more_related: story.related.len().saturating_sub(2),
-            related: story.related.iter().take(2).map(|t| line(t, 72)).collect(),
+            related: story.related.iter().take(2).map(|t| line(t, 100)).collect(),
             changes: changes.iter().map(|change| line(change, 120)).collect(),
             picture: story.picture.filter(|url| self.pictures && short(url)),
             links: self.links.map(|links| self.decide(links, item)),

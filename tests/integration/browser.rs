@@ -4,19 +4,21 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use copydesk::token::Purpose;
+use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Mail, assert_published};
 use crate::http::{REVIEWERS, Site};
 use crate::service::BOUND;
-use crate::smtp::found;
+use crate::smtp::{Running, found};
 
 /// One page of a browser.
 struct Browser {
@@ -70,7 +72,7 @@ impl Browser {
                 break page;
             }
             assert!(started.elapsed() < BOUND, "the browser does not start");
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
         };
         let ask = format!(
             "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -148,7 +150,7 @@ impl Browser {
                 "not {expression}: {}",
                 self.value("document.documentElement.outerHTML")
             );
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -271,6 +273,8 @@ fn story(desk: &Desk) {
         .quality(60)
         .heat(58)
         .topics(&["AI", "Policing"])
+        .line("featuredImage: https://pictures.example.org/a.jpg")
+        .line("related:\n  - title: What the hearings said\n    provider: {name: Weekly Example, domain: weekly.example.net}\n  - title: The vendor answers")
         .body("The council voted on Monday evening.\n\nOfficers had used the system in 412 cases; in 37 of them the match was wrong.\n\nThe vendor says that it will appeal.\n")
         .write();
 }
@@ -280,7 +284,9 @@ fn a_browser_that_follows_everything_it_sees_changes_nothing() {
     if !found("chromium", "chromium", &["--version"]) {
         return;
     }
-    let desk = Desk::new().with_rules("reviewers.yaml", REVIEWERS);
+    let desk = Desk::new()
+        .with_rules("reviewers.yaml", REVIEWERS)
+        .with_rules("desk.yaml", "desk: {pictures: show}\n");
     story(&desk);
     let (site, url) = office(desk);
     let link = |purpose| format!("{url}{}", site.link_for(purpose, &url));
@@ -319,6 +325,14 @@ fn a_browser_that_follows_everything_it_sees_changes_nothing() {
         browser.visit(&path);
         browser.pictures(name);
     }
+    // Nothing is fetched from elsewhere in a test: this stands in for the story's picture.
+    browser.tell("Page.setBypassCSP", &json!({"enabled": true}));
+    browser.visit(&link(Purpose::Open));
+    let svg = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='1600' height='900'><rect width='1600' height='900' fill='teal'/><circle cx='800' cy='450' r='300' fill='gold'/></svg>";
+    let shown = format!("document.querySelector('img').src = {}", json!(svg));
+    browser.value(&shown);
+    browser.until("document.querySelector('img').naturalWidth === 1600");
+    browser.pictures("picture");
     assert!(visited.len() >= 7, "{visited:?}");
     assert!(site.all() == before, "something was changed");
 }
@@ -355,4 +369,88 @@ fn buttons_work_in_a_browser_without_https() {
     browser
         .until("document.querySelector('.said')?.textContent === 'Your mails are started again.'");
     assert_eq!(site.decisions(), 1);
+}
+
+/// What is below a folder, by path.
+fn all_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(all_below(&path));
+        } else if let Ok(bytes) = fs::read(&path) {
+            files.push((path, bytes));
+        }
+    }
+    files
+}
+
+#[test]
+fn a_demo_is_decided_with_nothing_but_a_mail_and_a_browser() {
+    if !found("chromium", "chromium", &["--version"]) {
+        return;
+    }
+    let temporary = tempfile::tempdir().unwrap();
+    let said = temporary.path().join("said");
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_copydesk"));
+    demo.arg("demo")
+        .current_dir(temporary.path())
+        .env("TMPDIR", temporary.path())
+        .env_remove("COPYDESK_RULES")
+        .env_remove("COPYDESK_STATE")
+        .stdin(Stdio::null())
+        .stdout(fs::File::create(&said).unwrap());
+    let mut demo = Running::start(&mut demo);
+    let until = |what: &str, condition: &dyn Fn() -> bool| {
+        let started = Instant::now();
+        while !condition() {
+            // A mail comes at the full minute.
+            let said = || fs::read_to_string(&said).unwrap();
+            assert!(started.elapsed() < 2 * BOUND, "not {what}: {}", said());
+            thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let says = |words: &str| fs::read_to_string(&said).unwrap().contains(words);
+    until("all stories are in", &|| says("All stories are in"));
+    until("a mail is told of", &|| {
+        says("or a link in it in a browser")
+    });
+    let desks = fs::read_dir(temporary.path()).unwrap();
+    let mut desks = desks.map(|entry| entry.unwrap().path());
+    let root = desks.find(|path| path.is_dir()).unwrap();
+    // The first holds all that waited.
+    let mails = all_below(&root.join("state/mail"));
+    let mail = Mail::parse(&mails.iter().min().unwrap().1);
+
+    let shown = temporary.path().join("mail.html");
+    fs::write(&shown, &mail.html).unwrap();
+    let mut browser = Browser::open();
+    browser.visit(&format!("file://{}", shown.display()));
+    browser.pictures("demo-mail");
+    // The first story, as one would.
+    browser.value("[...document.links].find(a => a.textContent.trim() === 'Approve').click()");
+    browser.until("location.protocol === 'http:' && document.readyState === 'complete'");
+    browser.pictures("demo-story");
+    let title = browser.value("document.querySelector('h1').textContent");
+    let title = title.as_str().unwrap();
+    let before = all_below(&root.join("content"));
+    let (path, story) = before
+        .iter()
+        .find(|(_, bytes)| String::from_utf8_lossy(bytes).contains(title))
+        .unwrap();
+    browser.press("Approve");
+    browser.until("document.querySelector('h1')?.textContent === 'Approved'");
+    browser.pictures("demo-done");
+    until("the file is written", &|| fs::read(path).unwrap() != *story);
+    assert_published(story, &fs::read(path).unwrap());
+    until("it is told of", &|| {
+        says("by reviewer@example.org") && says("says `published: true`")
+    });
+    let others = all_below(&root.join("content"));
+    let changed = others.iter().filter(|file| !before.contains(file));
+    assert_eq!(changed.count(), 1, "{title}");
+
+    kill_process(demo.pid(), Signal::TERM).unwrap();
+    demo.wait();
+    assert!(says("Decided: 1 approved") && !root.exists());
 }

@@ -658,7 +658,7 @@ fn a_server_that_takes_the_login_only_in_a_second_step_is_logged_in_to() {
 }
 
 /// A desk with so many reviewers whom nobody told of its story.
-fn desk(reviewers: usize) -> Desk {
+pub(crate) fn desk(reviewers: usize) -> Desk {
     let line = |n| {
         format!(
             "  - {{name: R, email: r{n}@example.org, role: reviewer, queues: all, digest: \"0 9 * * *\"}}\n"
@@ -683,7 +683,7 @@ fn notify(desk: &Desk, server: &Server) -> std::process::Command {
 }
 
 /// The Message-IDs of what is recorded as sent.
-fn recorded(desk: &Desk) -> BTreeSet<String> {
+pub(crate) fn recorded(desk: &Desk) -> BTreeSet<String> {
     let database = rusqlite::Connection::open(desk.path("state/copydesk.db")).unwrap();
     let sql = "SELECT message_id FROM mails WHERE status = 'sent'";
     let mut statement = database.prepare(sql).unwrap();

@@ -40,6 +40,7 @@ mod policies;
 mod properties;
 mod race;
 mod readme;
+mod relay;
 mod rules;
 mod rules_readme;
 mod scan;

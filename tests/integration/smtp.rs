@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+use rustix::process::Pid;
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, Run, finish};
@@ -184,7 +185,7 @@ fn message_id(mail: &str) -> String {
     line.expect("a Message-ID").to_owned()
 }
 
-fn stored(desk: &Desk) -> Vec<String> {
+pub(crate) fn stored(desk: &Desk) -> Vec<String> {
     let database = desk.path("state/copydesk.db");
     let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY);
     let connection = connection.unwrap();
@@ -263,6 +264,15 @@ fn only_a_yes_to_the_whole_mail_is_success() {
             "queued",
             "5.4.5",
         ),
+        (
+            "text",
+            "550 5.7.1 Daily SMTP relay limit exceeded for customer",
+            "queued",
+            "5.7.1",
+        ),
+        ("RCPT", "450 4.7.1 greylisted", "queued", "450 4.7.1"),
+        ("RCPT", "552 5.2.2 over quota", "queued", "552 5.2.2"),
+        ("text", "452 4.3.1 full", "queued", "452 4.3.1 full"),
         (
             "greeting",
             "421 4.3.2 closing",
@@ -477,6 +487,30 @@ fn a_refused_login_costs_no_tries_and_is_repeated_every_quarter_of_an_hour() {
         );
         desk.run(&["status"]).done();
     }
+}
+
+#[test]
+fn a_relay_that_cannot_check_a_login_now_is_busy() {
+    let desk = desk();
+    let busy = Server::with("AUTH", "454 4.7.0 Temporary authentication failure");
+    let notify = |server: &Server| {
+        let url = format!("smtp://desk:canary@127.0.0.1:{}", server.port);
+        finish(notify_at(&desk, &url, &[]))
+    };
+    notify(&busy).refused().says(&["454 4.7.0"]);
+    desk.later("2m");
+    notify(&busy).done().says(&["waits until"]);
+    assert_eq!(busy.connections(), 1);
+    desk.run(&["status"])
+        .refused()
+        .says(&["takes no mail", "454 4.7.0"]);
+    desk.later("4m");
+    let server = Server::kind();
+    notify(&server).done();
+    assert_eq!(
+        (mail(&desk)["status"].as_str(), server.mails().len()),
+        (Some("sent"), 1)
+    );
 }
 
 #[test]
@@ -936,6 +970,31 @@ asyncio.run(main())
 /// A process that ends with the test.
 pub(crate) struct Running(Child);
 
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn wait(&mut self) {
+        assert!(self.0.wait().unwrap().success());
+    }
+
+    /// Starts a server that says its port first.
+    pub(crate) fn with_port(command: &mut Command) -> (Self, u16) {
+        let mut server = Self::start(command.stdout(Stdio::piped()));
+        let mut port = String::new();
+        BufReader::new(server.0.stdout.take().unwrap())
+            .read_line(&mut port)
+            .unwrap();
+        (server, port.trim().parse().unwrap())
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -1001,17 +1060,8 @@ fn openssl(folder: &Path, commands: &[&str]) {
 
 /// A real server, and its port.
 pub(crate) fn real_server(mode: &str, folder: &Path) -> (Running, u16) {
-    let server = Command::new("python3")
-        .args(["-c", AIOSMTPD, mode])
-        .arg(folder)
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut server = Running(server.unwrap());
-    let mut port = String::new();
-    BufReader::new(server.0.stdout.take().unwrap())
-        .read_line(&mut port)
-        .unwrap();
-    (server, port.trim().parse().unwrap())
+    let mut command = Command::new("python3");
+    Running::with_port(command.args(["-c", AIOSMTPD, mode]).arg(folder))
 }
 
 #[test]
@@ -1116,18 +1166,9 @@ while True:
 
 fn tls_server(args: &[&str; 3], folder: &Path) -> (Running, u16) {
     let [mode, certificate, newest] = args;
-    let server = Command::new("python3")
-        .args(["-W", "ignore", "-c", TLS, mode])
-        .arg(folder)
-        .args([certificate, newest])
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut server = Running(server.unwrap());
-    let mut port = String::new();
-    BufReader::new(server.0.stdout.take().unwrap())
-        .read_line(&mut port)
-        .unwrap();
-    (server, port.trim().parse().unwrap())
+    let mut command = Command::new("python3");
+    command.args(["-W", "ignore", "-c", TLS, mode]).arg(folder);
+    Running::with_port(command.args([certificate, newest]))
 }
 
 #[test]

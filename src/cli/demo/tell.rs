@@ -277,6 +277,7 @@ pub(super) fn tell(before: &Known, now: &Known) -> Vec<Said> {
         let at = mail.answer.find("state/mail/").unwrap_or_default();
         let file = mail.answer.get(at..).unwrap_or_default();
         let mail = Said::of("mail", Tone::Well, text).note(format!("it stands in {file}"));
+        let mail = mail.note("open it in a mail program, or a link in it in a browser, and decide");
         said.push(mail.note("`copydesk mails` says what was sent to whom, and why"));
     }
     for problem in now.problems.difference(&before.problems) {
@@ -610,6 +611,7 @@ mod tests {
                 "nothing else stops for it; mend the file, and it is read again",
                 "mail to r@example.org: 3 items",
                 "it stands in state/mail/000001-r@example.org.eml",
+                "open it in a mail program, or a link in it in a browser, and decide",
                 "`copydesk mails` says what was sent to whom, and why",
                 "problem 1 error in the rules",
             ]
