@@ -361,7 +361,11 @@ impl Tx<'_> {
                 (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok((path, verb, status, row.get::<_, Option<String>>(3)?))
         })?;
-        let own = rows.iter().any(|(path, ..)| path == location.as_str());
+        // A file that is still where it was has not moved here.
+        let sql = "SELECT l.path FROM locations l JOIN items i ON i.record = l.record
+                   WHERE i.id = ?1 AND l.source = ?2 AND l.missing_since IS NULL AND l.path <> ?3";
+        let values = (item, source, location.as_str());
+        let others: Vec<String> = self.all(sql, values, |row| row.get(0))?;
         let mut edits: Vec<(String, Vec<Undo>)> = Vec::new();
         for (path, verb, status, undo) in rows {
             let undo: Option<Vec<Undo>> = match &undo {
@@ -381,9 +385,7 @@ impl Tx<'_> {
             }
         }
         let mut changes: Vec<Undo> = Vec::new();
-        let wanted = edits
-            .into_iter()
-            .filter(|(path, _)| !own || path == location.as_str());
+        let wanted = edits.into_iter().filter(|(path, _)| !others.contains(path));
         for edit in wanted.flat_map(|(_, edits)| edits) {
             match changes.iter_mut().find(|change| change.key == edit.key) {
                 // Our own write stood there, so what stood before it is still the original.

@@ -52,6 +52,8 @@ struct Walk {
     random: Random,
     texts: [u64; STORIES as usize],
     approved: HashSet<Text>,
+    /// Those of them on which something else was decided since.
+    taken_back: HashSet<Text>,
     listed: Vec<Listed>,
     steps: Vec<String>,
     decided: usize,
@@ -65,6 +67,7 @@ impl Walk {
             random: Random(seed),
             texts: [0; STORIES as usize],
             approved: HashSet::new(),
+            taken_back: HashSet::new(),
             listed: Vec::new(),
             steps: Vec::new(),
             decided: 0,
@@ -155,8 +158,12 @@ impl Walk {
         let made = review::decide(store, rules, &request, now).is_ok();
         if made {
             self.decided += 1;
-            if verdict == Verdict::Approve {
-                self.approved.insert(seen);
+            match verdict {
+                Verdict::Approve => {
+                    self.approved.insert(seen);
+                    self.taken_back.remove(&seen);
+                }
+                _ => drop(self.taken_back.insert(seen)),
             }
         }
         format!("{verdict} {seen:?}: {made}")
@@ -203,6 +210,10 @@ impl Walk {
             let right = match status {
                 Status::Approved => published,
                 Status::Rejected if moves => false,
+                // A text that was approved and came back after another stays as it was (`on_change`).
+                Status::Pending if self.approved.contains(&text) => {
+                    !published || !self.taken_back.contains(&text)
+                }
                 _ => !published,
             };
             assert!(

@@ -181,3 +181,19 @@ fn a_reopening_takes_back_what_was_written_beside_a_second_place_that_was_not() 
     here.write_back();
     assert!(!here.is_published("b.md") && !here.is_published("c.md"));
 }
+
+#[test]
+fn a_rejection_of_a_file_that_moved_is_taken_back_to_what_upstream_wrote() {
+    let mut here = Here::new();
+    here.desk.write("a.md", STORY);
+    here.scan();
+    here.decide(Verdict::Approve);
+    here.write_back();
+    fs::rename(here.desk.content("a.md"), here.desk.content("b.md")).unwrap();
+    here.scan();
+    here.decide(Verdict::Reject);
+    here.write_back();
+    here.decide(Verdict::Reopen);
+    here.write_back();
+    assert!(!here.is_published("b.md"));
+}

@@ -355,7 +355,9 @@ impl World<'_> {
                     name == "beta" && item.is_some_and(|item| item.status != Status::Approved);
                 unpublished || matches!(last, Some(Verdict::Reject | Verdict::Reopen))
             }
-            None => false,
+            // What a reopening knew to have stood there. If upstream has written what we wrote since,
+            // the two look alike, and the story is left unpublished.
+            None => last == Some(Verdict::Reopen),
         };
         if may {
             return Ok(());
