@@ -197,7 +197,9 @@ impl<'a> Pass<'a> {
                                 && found.stat == Stat::of(&metadata).to_bytes() => {}
                         found => {
                             stats.insert(Stat::of(&metadata).through_renames());
-                            let since = found.map_or(now, |found| found.first_seen);
+                            // What was never readable is as new as any other once it is.
+                            let held = found.filter(|found| found.record.is_some());
+                            let since = held.map_or(now, |found| found.first_seen);
                             to_read.push((since, location));
                         }
                     }

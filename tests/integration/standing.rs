@@ -197,3 +197,19 @@ fn a_rejection_of_a_file_that_moved_is_taken_back_to_what_upstream_wrote() {
     here.write_back();
     assert!(!here.is_published("b.md"));
 }
+
+#[test]
+fn a_file_that_could_never_be_read_does_not_go_before_the_one_that_leads() {
+    let mut here = Here::new();
+    here.desk.write("a.md", STORY);
+    here.scan();
+    here.desk.write("b.md", &STORY[..20]);
+    here.scan();
+    fs::rename(here.desk.content("a.md"), here.desk.content("0.md")).unwrap();
+    let other = STORY.replace("title: Story", "title: Another");
+    here.desk.write("b.md", other);
+    here.now += SignedDuration::from_hours(1);
+    here.scan();
+    let item = here.store.read(|tx| tx.item(1)).unwrap().unwrap();
+    assert_eq!(item.version, 1, "the same story leads");
+}
