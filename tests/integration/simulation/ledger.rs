@@ -419,7 +419,9 @@ impl World<'_> {
             let old = self.now - SignedDuration::from_hours(5 * 24);
             let is_old = Timestamp::from_microsecond(*created).unwrap() < old;
             if status == "failed" && self.ledger.failed_mails.insert(*id) && !is_old {
-                newly_failed += u64::from(letter.is_none_or(|letter| letter.begun < 2));
+                let begun = letter.map_or(0, |letter| letter.begun);
+                let cut = post.cut.get(to).copied().unwrap_or_default();
+                newly_failed += u64::from(begun + cut < 2);
             }
             let Some(letter) = letter.filter(|_| copies > 0) else {
                 continue;

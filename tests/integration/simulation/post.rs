@@ -71,6 +71,9 @@ pub(super) struct Post {
     pub(super) said: Vec<String>,
     pub(super) counts: BTreeMap<&'static str, u64>,
     recipient: String,
+    /// How often the connection was cut when a text was about to come, by recipient: a desk that could
+    /// not note that takes the text for sent, and its answer for lost.
+    pub(super) cut: BTreeMap<String, usize>,
 }
 
 /// What the server does next.
@@ -91,6 +94,7 @@ impl Post {
             said: Vec::new(),
             counts: BTreeMap::new(),
             recipient: String::new(),
+            cut: BTreeMap::new(),
         }
     }
 
@@ -180,6 +184,9 @@ impl Post {
                 self.recipient,
                 says.replace("\r\n", " | ")
             ));
+        }
+        if step == "DATA" && kind == "cut before the dot" {
+            *self.cut.entry(self.recipient.clone()).or_default() += 1;
         }
         if step == "text" {
             let header = |name: &str| {
