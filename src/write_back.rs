@@ -267,9 +267,9 @@ fn finish(
                     tx.note_moved_out(&write_back.source, moved)?;
                 }
                 let item = tx.item(write_back.item)?;
-                if let (Some(item), Some((raw, stat))) = (&item, &written.file) {
+                if let (Some(item), Some((hashes, stat))) = (&item, &written.file) {
                     let file = (write_back.source.as_str(), &write_back.location);
-                    tx.note_written(item, file, *raw, stat)?;
+                    tx.note_written(item, file, *hashes, stat)?;
                 }
                 if let (Some(item), Some(published)) = (&item, written.published) {
                     tx.set_published(item.record, published)?;
@@ -349,7 +349,7 @@ fn pause(tries: i64) -> SignedDuration {
 /// A file that was written, or found to need nothing.
 struct Written {
     end: End,
-    file: Option<(Hash, Vec<u8>)>,
+    file: Option<((Hash, Hash), Vec<u8>)>,
     /// How the file reads now, and what its flag says.
     published: Option<(bool, Option<bool>)>,
     /// Whether its file system cannot exchange names, where that was tried.
@@ -491,7 +491,7 @@ fn write(location: &Location, edit: Edit, exchange: &Exchange) -> Result<Written
         Ok(replaced) => {
             let file = replaced
                 .stat
-                .map(|stat| (exchange.new, stat.to_bytes().to_vec()));
+                .map(|stat| ((exchange.old, exchange.new), stat.to_bytes().to_vec()));
             Ok(Written {
                 end: End::Done(edit.undo),
                 file,

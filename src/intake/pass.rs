@@ -371,14 +371,9 @@ impl<'a> Pass<'a> {
             return self.settling.first_seen(tx, id, &record);
         };
         tx.put_location(&source.name, &found(known.id))?;
-        if !record.published
-            && stood
-                .as_ref()
-                .is_some_and(|stood| stood.stat != stat.to_bytes())
-        {
-            // Someone else wrote that it is not published: no decision of ours that is taken back
-            // may publish it.
-            tx.forget_unpublishing(known.id, &location)?;
+        if !record.published {
+            // If someone else wrote so, no decision of ours that is taken back may publish it.
+            tx.forget_unpublishing(known.id, &location, raw)?;
         }
         let leads = tx
             .locations_of(known.id)?
@@ -516,16 +511,7 @@ impl<'a> Pass<'a> {
         }
         store.write(|tx| {
             for found in newly {
-                if tx.location(&source.name, &found.location)?.is_none() {
-                    continue;
-                }
-                tx.put_location(
-                    &source.name,
-                    &Found {
-                        missing_since: Some(now),
-                        ..found.clone()
-                    },
-                )?;
+                tx.note_missing(&source.name, &found.location, now)?;
             }
             Ok(())
         })

@@ -589,6 +589,22 @@ impl Tx<'_> {
         self.all(&sql, [], |row| Ok((row.get(11)?, Found::of(row)?)))
     }
 
+    /// Notes that a file was not met, if that is new.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn note_missing(
+        &self,
+        source: &str,
+        location: &Location,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE locations SET missing_since = ?3
+                   WHERE source = ?1 AND path = ?2 AND missing_since IS NULL";
+        self.run(sql, (source, location.as_str(), Micros(now)))
+            .map(drop)
+    }
+
     /// Records of a source that have lost a file, and were not looked at since: no file holds them,
     /// or the one that leads now holds another revision.
     ///
@@ -597,6 +613,7 @@ impl Tx<'_> {
     pub fn unjudged(&self, source: &str) -> Result<Vec<i64>, StoreError> {
         let sql = "SELECT id FROM records r WHERE source = ?1 AND gone_at IS NULL
                        AND NOT EXISTS (SELECT 1 FROM locations WHERE record = r.id)
+                       AND NOT EXISTS (SELECT 1 FROM moved m WHERE m.record = r.id AND m.revision = r.revision)
                    UNION
                    SELECT r.id FROM locations l JOIN records r ON r.id = l.record
                    WHERE l.source = ?1 AND l.revision <> r.revision AND l.missing_since IS NULL AND l.broken_reason IS NULL

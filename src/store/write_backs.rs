@@ -165,6 +165,13 @@ impl Tx<'_> {
         }
         for location in paths {
             let path = location.as_str();
+            // What waits to move another story's file back here cannot come.
+            let taken = "UPDATE write_backs SET status = 'refused', error = ?5, closed_at = ?3
+                         WHERE source = ?1 AND path = ?2 AND status = 'pending' AND item <> ?4
+                         AND EXISTS (SELECT 1 FROM moved m JOIN items i ON i.record = m.record
+                                     WHERE m.source = ?1 AND m.path = ?2 AND i.id = write_backs.item)";
+            let values = (&record.source, path, Micros(now), item.id, TAKEN);
+            self.run(taken, values)?;
             let supersede = "UPDATE write_backs SET status = 'superseded', closed_at = ?3
                              WHERE source = ?1 AND path = ?2 AND status = 'pending'";
             self.run(supersede, (&record.source, path, Micros(now)))?;
@@ -411,19 +418,25 @@ impl Tx<'_> {
     ) -> Result<Option<String>, StoreError> {
         let sql = "SELECT d.id FROM decisions d WHERE d.item = ?1 AND d.kind = 'reopen'
                    AND NOT EXISTS (SELECT 1 FROM decisions x WHERE x.item = ?1 AND x.version > d.version)
-                   AND NOT EXISTS (SELECT 1 FROM write_backs w WHERE w.decision = d.id AND w.path = ?2 AND w.status <> 'stale')";
+                   AND NOT EXISTS (SELECT 1 FROM write_backs w WHERE w.item = ?1 AND w.decision = d.id AND w.path = ?2 AND w.status <> 'stale')";
         self.one(sql, (item, location.as_str()), |row| row.get(0))
     }
 
-    /// Forgets what taking a rejection back would put into a file.
+    /// Forgets what taking a rejection back would put into a file that holds other bytes than we
+    /// wrote, or were about to write.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn forget_unpublishing(&self, record: i64, location: &Location) -> Result<(), StoreError> {
+    pub fn forget_unpublishing(
+        &self,
+        record: i64,
+        location: &Location,
+        raw: Hash,
+    ) -> Result<(), StoreError> {
         let sql = "UPDATE write_backs SET undo = NULL
                    WHERE item = (SELECT id FROM items WHERE record = ?1) AND path = ?2
-                   AND verb = 'reject' AND status = 'done' AND undo IS NOT NULL";
-        self.run(sql, (record, location.as_str())).map(drop)
+                   AND verb = 'reject' AND undo IS NOT NULL AND (new IS NULL OR new <> ?3)";
+        self.run(sql, (record, location.as_str(), raw)).map(drop)
     }
 
     /// Notes what a write is about to change, and how. Returns whether it is still wanted.
@@ -534,7 +547,7 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn end_write(&self, id: i64) -> Result<(), StoreError> {
-        let sql = "UPDATE write_backs SET aside = NULL, old = NULL, new = NULL WHERE id = ?1";
+        let sql = "UPDATE write_backs SET aside = NULL, old = NULL WHERE id = ?1";
         self.run(sql, [id]).map(drop)
     }
 
@@ -579,7 +592,7 @@ impl Tx<'_> {
             End::Refused(why) => ("refused", None, Some(why)),
         };
         let sql = "UPDATE write_backs SET status = ?2, undo = CASE WHEN ?2 = 'done' THEN coalesce(?3, undo) END, error = ?4, closed_at = ?5, tries = tries + 1,
-                       aside = NULL, old = NULL, new = NULL
+                       aside = NULL, old = NULL
                    WHERE id = ?1 AND status = 'pending'";
         self.run(sql, (id, status, undo, error, Micros(now)))
             .map(drop)
@@ -608,24 +621,30 @@ impl Tx<'_> {
         &self,
         item: &Item,
         (source, location): (&str, &Location),
-        raw: Hash,
+        (old, new): (Hash, Hash),
         stat: &[u8],
     ) -> Result<(), StoreError> {
         let sql = "UPDATE locations SET raw = ?5, stat = ?6 WHERE source = ?3 AND path = ?4
-                   AND record = ?1 AND revision = ?2 AND broken_reason IS NULL";
-        let path = location.as_str();
-        self.run(sql, (item.record, item.revision, source, path, raw, stat))
+                   AND record = ?1 AND revision = ?2 AND raw = ?7 AND broken_reason IS NULL";
+        let (record, revision, path) = (item.record, item.revision, location.as_str());
+        self.run(sql, (record, revision, source, path, new, stat, old))
             .map(drop)
     }
 
-    /// The last write-back into each file, where that one failed, was refused, or was given up.
+    /// The last write-back of each item into each file, where that one failed, was refused, or was
+    /// given up; nothing of files that an item has no more.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn stuck_write_backs(&self) -> Result<Vec<Stuck>, StoreError> {
         let sql = "SELECT item, source, path, status, error FROM write_backs w
                    WHERE error IS NOT NULL AND status IN ('pending', 'refused', 'stopped')
-                   AND id = (SELECT max(id) FROM write_backs x WHERE x.source = w.source AND x.path = w.path)
+                   AND id = (SELECT max(id) FROM write_backs x WHERE x.item = w.item AND x.source = w.source AND x.path = w.path)
+                   AND (status = 'pending'
+                       OR EXISTS (SELECT 1 FROM locations l JOIN items i ON i.record = l.record
+                                  WHERE i.id = w.item AND l.source = w.source AND l.path = w.path)
+                       OR EXISTS (SELECT 1 FROM moved m JOIN items i ON i.record = m.record
+                                  WHERE i.id = w.item AND m.source = w.source AND m.path = w.path))
                    ORDER BY source, path";
         self.all(sql, [], |row| {
             Ok(Stuck {

@@ -262,7 +262,8 @@ fn recovered(
         .map(|stat| stat.to_bytes().to_vec())
         .unwrap_or_default();
     if way == Way::Back {
-        return Ok(known.map(|moved| (moved, stat)));
+        let raw = cut.exchange.old;
+        return Ok(known.map(|moved| (MovedOut { raw, ..moved }, stat)));
     }
     let found = archive.read(location).map_err(|error| error.to_string())?;
     let record = Record::read(&found.bytes, location.as_str(), source);

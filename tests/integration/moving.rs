@@ -450,6 +450,27 @@ fn a_folder_named_at_the_command_line_is_held_to_the_same() {
 }
 
 #[test]
+fn what_waits_to_come_back_is_told_of_when_another_story_took_its_path() {
+    let desk = desk();
+    let before = story(&desk, "a.md").write().bytes();
+    desk.scan();
+    desk.run(&["reject", "1"]).done();
+    let lock = desk.content(".git/index.lock");
+    fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    fs::write(&lock, "").unwrap();
+    desk.run(&["approve", "1"]).not_done().says(&["git"]);
+    let other = desk.story("a.md").url("https://two.example.org/b");
+    other.title("Theirs").write();
+    desk.later("10s").scan();
+    fs::remove_file(&lock).unwrap();
+    desk.run(&["approve", &desk.id("a.md").to_string()]).done();
+    desk.run(&["status"])
+        .refused()
+        .says(&["another story stands there"]);
+    assert_eq!(archived(&desk, "a.md"), before);
+}
+
+#[test]
 fn a_move_waits_while_git_is_at_work() {
     let desk = desk();
     story(&desk, "a.md").write();

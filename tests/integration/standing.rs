@@ -5,6 +5,9 @@ use std::fs;
 
 use copydesk::intake::{self, Control};
 use copydesk::item::Verdict;
+use copydesk::record::Hash;
+use copydesk::record::edit::Undo;
+use copydesk::record::file::replace::Exchange;
 use copydesk::review::{self, Actor, Request};
 use copydesk::rules::RuleSet;
 use copydesk::store::Store;
@@ -212,4 +215,81 @@ fn a_file_that_could_never_be_read_does_not_go_before_the_one_that_leads() {
     here.scan();
     let item = here.store.read(|tx| tx.item(1)).unwrap().unwrap();
     assert_eq!(item.version, 1, "the same story leads");
+}
+
+#[test]
+fn a_heat_that_changed_under_a_decision_counts_once_the_decision_is_written() {
+    let mut here = Here::new();
+    let story = |heat: u32| STORY.replace("kind: news", &format!("heat: {heat}"));
+    here.desk.write("a.md", story(10));
+    here.scan();
+    let lock = here.desk.content(".git/index.lock");
+    fs::create_dir(lock.parent().unwrap()).unwrap();
+    fs::write(&lock, "").unwrap();
+    here.decide(Verdict::Approve);
+    here.write_back();
+    here.desk.write("a.md", story(50));
+    fs::remove_file(&lock).unwrap();
+    here.write_back();
+    assert!(here.is_published("a.md"));
+    let heat = |here: &mut Here| {
+        here.store
+            .read(|tx| tx.listed(1))
+            .unwrap()
+            .unwrap()
+            .score
+            .heat
+    };
+    let before = heat(&mut here);
+    here.scan();
+    assert!(heat(&mut here) > before, "{before}");
+}
+
+/// A story that is published, and waits all the same.
+fn published() -> Here {
+    let mut here = Here::new();
+    let all = "queues:\n  - {name: audit, takes: all, due: 3d}\n";
+    here.desk.rules("queues.yaml", all);
+    here.rules = RuleSet::load(&here.desk.path("rules")).unwrap();
+    let text = STORY.replace("published: false", "published: true");
+    here.desk.write("a.md", text);
+    here.scan();
+    here
+}
+
+#[test]
+fn a_rejection_is_taken_back_however_often_its_file_was_touched() {
+    let mut here = published();
+    here.decide(Verdict::Reject);
+    here.write_back();
+    assert!(!here.is_published("a.md"));
+    here.desk.write("a.md", here.desk.read("a.md"));
+    here.scan();
+    here.decide(Verdict::Reopen);
+    here.write_back();
+    assert!(here.is_published("a.md"), "as upstream wrote it");
+}
+
+#[test]
+fn what_a_rejection_was_about_to_write_and_upstream_wrote_is_never_taken_back() {
+    let mut here = published();
+    here.decide(Verdict::Reject);
+    // A process that planned the write and died before it began.
+    let undo = Undo {
+        key: "published".into(),
+        before: Some("true".into()),
+        after: "false".into(),
+    };
+    let exchange = Exchange::new(Hash::of(b"old"), Hash::of(b"new"));
+    let plan = here
+        .store
+        .write(|tx| tx.plan_write_back(1, &[undo], &exchange));
+    assert!(plan.unwrap());
+    here.store.write(|tx| tx.end_write(1)).unwrap();
+    here.desk.write("a.md", STORY);
+    here.scan();
+    here.write_back();
+    here.decide(Verdict::Reopen);
+    here.write_back();
+    assert!(!here.is_published("a.md"), "upstream has unpublished it");
 }

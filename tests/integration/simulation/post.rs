@@ -185,7 +185,7 @@ impl Post {
                 says.replace("\r\n", " | ")
             ));
         }
-        if step == "DATA" && kind == "cut before the dot" {
+        if step == "DATA" && says != good {
             *self.cut.entry(self.recipient.clone()).or_default() += 1;
         }
         if step == "text" {
