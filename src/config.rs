@@ -156,7 +156,8 @@ impl FromStr for PublicUrl {
         let mend =
             || format!("`{text}` is no address of the web, such as https://desk.example.org");
         let url = url::Url::parse(text).map_err(|_| mend())?;
-        let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        let plain = url.query().is_none() && url.fragment().is_none();
+        let plain = plain && url.username().is_empty() && url.password().is_none();
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
             return Err(mend());
         }

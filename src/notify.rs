@@ -74,7 +74,7 @@ pub fn tick_by(
 ) -> Result<Sent, NotifyError> {
     let now = clock();
     let mut sent = Sent::default();
-    store.write(|tx| outbox::look_after_abandoned(tx, now))?;
+    outbox::look_after_abandoned(store, now)?;
     let reached = outbox::deliver(store, outbox, &mut sent, clock)?;
     if when == When::Now || store.read(|tx| plan::may_be_owed(tx, rules, now))? {
         write_owed(store, rules, outbox, &mut sent, (when, now))?;
@@ -88,9 +88,9 @@ pub fn tick_by(
         .filter(|(to, _)| !sent.has_failed(to))
         .map(|(to, next)| (to, sent.held_until.map_or(next, |held| held.max(next))))
         .collect();
-    let counts =
-        serde_json::json!({"sent": sent.sent.len(), "failed": sent.failed.len()}).to_string();
     if when == When::Now || !sent.is_empty() {
+        let counts = serde_json::json!({"sent": sent.sent.len(), "failed": sent.failed.len()});
+        let counts = counts.to_string();
         store.write(|tx| tx.note_run("notify", rules.hash, &counts, now))?;
     }
     Ok(sent)

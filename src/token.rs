@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use jiff::{SignedDuration, Timestamp};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// How long a key signs before a new one does.
@@ -221,14 +221,14 @@ impl Keys {
 
 impl Key {
     fn new(now: Timestamp) -> std::io::Result<Self> {
-        let mut random = [0; 36];
-        std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut random)?;
-        let (id, bytes) = random.split_at(4);
-        let [id, bytes] = [id.to_vec(), bytes.to_vec()];
+        let mut random = std::fs::File::open("/dev/urandom")?;
+        let (mut id, mut bytes) = ([0; 4], [0; 32]);
+        random.read_exact(&mut id)?;
+        random.read_exact(&mut bytes)?;
         Ok(Self {
-            id: id.iter().fold(0, |id, byte| id << 8 | u32::from(*byte)),
+            id: u32::from_be_bytes(id),
             made: now,
-            bytes: bytes.try_into().unwrap_or_default(),
+            bytes,
         })
     }
 

@@ -154,7 +154,7 @@ fn story(
         "ask" => own.pictures,
         _ => true,
     };
-    let title = shown::line(name(&listed), 200);
+    let title = shown::line(&shown::unescaped(listed.name()), 200);
     let is_bound = guest.verdicts().len() == 1 && !verdicts.is_empty();
     let here = now.to_zoned(guest.reviewer.timezone.clone());
     let page = StoryPage {
@@ -286,15 +286,6 @@ fn not_now(status: Status) -> Note {
         Status::Pending => "It waits for a decision of another kind.",
     };
     Note::new(StatusCode::CONFLICT, "Nothing to decide", &[text])
-}
-
-fn name(listed: &Listed) -> &str {
-    let location = listed.location.as_ref().map(|location| location.as_str());
-    listed
-        .title
-        .as_deref()
-        .or(location)
-        .unwrap_or(&listed.identity)
 }
 
 fn seen(
@@ -459,12 +450,15 @@ fn decide(
     let record = guest.item(store)?.item.record;
     intake::look_again(store, &rules, record, now)?;
     let listed = guest.item(store)?;
-    if listed.score.total > rules.desk.link_threshold {
+    let (claims, id) = (guest.token.claims, guest.token.decision(verdict.as_str()));
+    // What was done already is answered as it was.
+    let decided = store.read(|tx| tx.decisions(claims.item))?;
+    let is_repeated = decided.iter().any(|made| made.id == id.to_string());
+    if listed.score.total > rules.desk.link_threshold && !is_repeated {
         return Ok(too_high(&rules, &listed).show(&site.base));
     }
-    let claims = guest.token.claims;
     let request = Request {
-        id: guest.token.decision(verdict.as_str()),
+        id,
         item: ItemRef {
             id: claims.item,
             version: Some(claims.version),
@@ -510,7 +504,7 @@ fn decide(
 /// write-back has come to.
 fn done(guest: &Guest<'_>, rules: &RuleSet, listed: &Listed, verdict: Verdict) -> Note {
     let item = &listed.item;
-    let title = shown::line(name(listed), 200);
+    let title = shown::line(&shown::unescaped(listed.name()), 200);
     let writes = rules
         .source(&listed.source)
         .is_some_and(|source| source.write);

@@ -131,6 +131,8 @@ impl Guard {
 
 /// How an address of ours is named.
 fn authorities(local: SocketAddr) -> [String; 2] {
+    // A socket for both families names a caller of the older one in the newer.
+    let local = SocketAddr::new(local.ip().to_canonical(), local.port());
     [local.to_string(), format!("localhost:{}", local.port())]
 }
 

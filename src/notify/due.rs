@@ -4,10 +4,10 @@
 use crate::notify::waiting::Waiting;
 use crate::rules::{Reviewer, Role};
 use crate::schedule::cron;
-use crate::store::mails::Told;
+use crate::store::mails::{Last, Told};
 use crate::store::settings::Own;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// How long an alert waits for more to tell.
@@ -37,8 +37,10 @@ pub struct Moment<'a> {
     pub waiting: &'a [&'a Waiting],
     /// What she was last told of each item.
     pub told: &'a [Told],
-    /// When her last digest was sent.
-    pub last: Option<Timestamp>,
+    /// When she was last sent a mail.
+    pub last: Last,
+    /// What mails to her said that were given up: item and version.
+    pub given_up: &'a HashSet<(i64, i64)>,
     /// Until when her schedule was kept.
     pub kept_to: Option<Timestamp>,
     /// Whether her schedule and quiet hours count.
@@ -236,7 +238,9 @@ impl Moment<'_> {
             };
             section.push(item.id);
         }
-        let remind_after = self.last.zip(self.reviewer.remind);
+        // Who is only alerted is reminded all the same.
+        let last = self.last.digest.or(self.last.any);
+        let remind_after = last.zip(self.reviewer.remind);
         let reason = match (are_new, have_changed, became_overdue) {
             _ if self.waiting.is_empty() => return Err(Silence::NothingWaits),
             (0, 0, 0) => {
@@ -247,7 +251,7 @@ impl Moment<'_> {
                 }
                 Reason::Reminder
             }
-            _ if self.last.is_none() => Reason::First,
+            _ if self.last.digest.is_none() => Reason::First,
             (new, changed, overdue) => Reason::News {
                 new,
                 changed,
@@ -280,6 +284,7 @@ impl Moment<'_> {
             .waiting
             .iter()
             .filter(|item| self.reviewer.alert.contains(&item.queue))
+            .filter(|item| !self.given_up.contains(&(item.id, item.version)))
             .filter(|item| match told.get(&item.id) {
                 None => item.arrived_since,
                 Some(told) => told.version < item.version && item.changed_after_approval,
@@ -417,16 +422,24 @@ mod tests {
             own: &own,
             waiting: &waits.iter().collect::<Vec<_>>(),
             told: &told,
-            last: Some(now - SignedDuration::from_hours(24)),
+            last: sent(now - SignedDuration::from_hours(24)),
+            given_up: &HashSet::new(),
             kept_to: Some(now - SignedDuration::from_hours(24)),
             when: When::Scheduled,
             now,
         })
     }
 
+    fn sent(at: Timestamp) -> Last {
+        let (digest, any) = (Some(at), Some(at));
+        Last { digest, any }
+    }
+
     fn said(told: &str, waits: &str, hours: Option<i64>) -> String {
         asked(told, waits, NOW, |moment| {
-            moment.last = hours.map(|hours| NOW - SignedDuration::from_hours(hours));
+            moment.last = hours.map_or(Last::default(), |hours| {
+                sent(NOW - SignedDuration::from_hours(hours))
+            });
             match moment.digest().digest {
                 Ok(due) => due.reason.to_string(),
                 Err(silence) => silence.to_string(),

@@ -345,14 +345,14 @@ impl Writer<'_> {
         let short = |address: &String| address.len() <= LONGEST_ADDRESS;
         Entry {
             tag: format!("{}@{}", item.id, item.version),
-            title: line(&unescaped(&item.title), 120),
+            title: line(&item.title, 120),
             url: story.url.filter(|url| self.links.is_none() && short(url)),
             about,
             queue: line(&item.queue, 40),
             due,
             changed_after_approval: item.changed_after_approval,
             overdue: item.overdue,
-            excerpt: story.excerpt.map(|text| line(&unescaped(&text), 160)),
+            excerpt: story.excerpt.map(|text| line(&text, 160)),
             score: item.score,
             reasons: story
                 .reasons
@@ -412,39 +412,6 @@ impl Writer<'_> {
     }
 }
 
-/// Feeds leave the escapes of HTML in their texts; people read what they stand for.
-fn unescaped(text: &str) -> String {
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        plain.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let escape = rest.find(';').filter(|end| *end < 10);
-        let escape = escape.and_then(|end| Some((character(&rest[1..end])?, end + 1)));
-        let (c, length) = escape.unwrap_or(('&', 1));
-        plain.push(c);
-        rest = &rest[length..];
-    }
-    plain + rest
-}
-
-fn character(name: &str) -> Option<char> {
-    match name {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        "nbsp" => Some(' '),
-        _ => {
-            let number = name.strip_prefix('#')?;
-            let hex = number.strip_prefix(['x', 'X']);
-            let number = hex.map_or_else(|| number.parse(), |hex| u32::from_str_radix(hex, 16));
-            char::from_u32(number.ok()?)
-        }
-    }
-}
-
 /// A time on a reviewer's clock: `Mon 2 Mar 09:00`.
 #[must_use]
 pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
@@ -497,7 +464,7 @@ mod tests {
             ),
             ("&ü;&", "&ü;&"),
         ] {
-            assert_eq!(unescaped(text), plain);
+            assert_eq!(shown::unescaped(text), plain);
         }
     }
 

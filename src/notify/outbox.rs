@@ -145,8 +145,20 @@ impl Outbox {
 }
 
 /// Mails whose process died while it sent them: they may have arrived if their text was going out.
-pub(super) fn look_after_abandoned(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
-    for (claim, text_is_out) in tx.abandoned_mails(ABANDONED, now)? {
+pub(super) fn look_after_abandoned(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
+    let abandoned = |tx: &Tx<'_>| tx.abandoned_mails(ABANDONED, now);
+    if store.read(abandoned)?.is_empty() {
+        return Ok(());
+    }
+    store.write(|tx| look_after(tx, abandoned(tx)?, now))
+}
+
+fn look_after(
+    tx: &Tx<'_>,
+    abandoned: Vec<(Claim, bool)>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for (claim, text_is_out) in abandoned {
         let answer = "copydesk was stopped while it was sent";
         if text_is_out {
             tx.mail_uncertain(claim, answer, now + AFTER_LOST_ANSWER)?;
@@ -305,7 +317,7 @@ fn transmit(
         session.close();
     }
     if let Some(until) = sent.held_until {
-        tracing::info!("Enough mails were sent for now; the next go out at {until}");
+        tracing::debug!("Enough mails were sent for now; the next go out at {until}");
     }
     Ok(sent.held_until.is_none())
 }

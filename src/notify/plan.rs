@@ -63,13 +63,23 @@ pub(super) fn may_be_owed(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let (first, second) = rules.desk.escalate;
+    let (unsent, suspended) = (tx.unsent_mails()?, tx.suspended(now)?);
     for reviewer in &rules.reviewers {
         let (email, zone) = (&reviewer.email, &reviewer.timezone);
+        // Nothing new is written to her until that is sent.
+        if unsent.iter().any(|(to, _)| to == email) {
+            continue;
+        }
         let kept_to = tx.kept_to(email)?.filter(|to| *to <= now + SET_BACK);
         if let Some(schedule) = &reviewer.digest
             && cron::due(schedule, zone, kept_to, now).is_some()
         {
             return Ok(true);
+        }
+        let own = tx.own_settings(email)?;
+        let is_silent = own.stopped || own.paused_until.is_some_and(|until| until > now);
+        if is_silent || suspended.iter().any(|s| s.address == *email) {
+            continue;
         }
         for queue in &reviewer.alert {
             if tx.has_untold(queue, email)? {
@@ -106,6 +116,7 @@ pub(super) fn plans<'r>(
         let email = &reviewer.email;
         let own = tx.own_settings(email)?;
         let (told, last) = tx.told(email)?;
+        let given_up = tx.given_up(email)?;
         let hers: Vec<&Waiting> = waiting
             .iter()
             .filter(|w| reviewer.reads(&w.queue))
@@ -116,6 +127,7 @@ pub(super) fn plans<'r>(
             waiting: &hers,
             told: &told,
             last,
+            given_up: &given_up,
             kept_to: tx.kept_to(email)?,
             when,
             now,
@@ -156,7 +168,7 @@ pub(super) fn plans<'r>(
                     let is_empty = late.is_empty();
                     (!is_empty).then_some(late).ok_or(Silence::NothingNew)
                 });
-                Ok(sheet.digest(&due, &hers, last, &levels)?)
+                Ok(sheet.digest(&due, &hers, last.digest, &levels)?)
             }
             Err(silence) => Err(silence),
         };

@@ -1,5 +1,6 @@
 //! What waits for a decision, as mails show it.
 
+use crate::record::shown;
 use crate::record::value::{Map, Value};
 use crate::rules::RuleSet;
 use crate::rules::assess::{Hit, Near, Occasion, Subject};
@@ -78,6 +79,7 @@ pub fn waiting(tx: &Tx<'_>, rules: &RuleSet, now: Timestamp) -> Result<Vec<Waiti
     let first_passes: HashMap<String, Timestamp> = tx.first_passes()?.into_iter().collect();
     let mut waiting = Vec::new();
     for listed in tx.open_items()? {
+        let title = shown::unescaped(listed.name());
         let item = listed.item;
         if item.status != crate::item::Status::Pending {
             continue;
@@ -94,10 +96,7 @@ pub fn waiting(tx: &Tx<'_>, rules: &RuleSet, now: Timestamp) -> Result<Vec<Waiti
             due_at: item.due_at,
             record: item.record,
             queue: item.queue,
-            title: listed
-                .title
-                .or_else(|| listed.location.map(|l| l.to_string()))
-                .unwrap_or(listed.identity),
+            title,
             score: listed.score,
         });
     }
@@ -160,7 +159,7 @@ impl Story {
             provider: provider(fields),
             published_at: crate::record::published_at(fields),
             topics: texts(fields, "topics"),
-            excerpt: crate::record::text(fields, "excerpt").map(str::to_owned),
+            excerpt: crate::record::text(fields, "excerpt").map(shown::unescaped),
             related: related(fields),
             picture: picture(fields),
             reasons: best(hits),
@@ -202,17 +201,17 @@ fn list<'f>(fields: &'f Map, key: &str) -> &'f [Value] {
 
 fn texts(fields: &Map, key: &str) -> Vec<String> {
     let texts = list(fields, key).iter().filter_map(Value::as_text);
-    texts.map(str::to_owned).collect()
+    texts.map(shown::unescaped).collect()
 }
 
 fn related(fields: &Map) -> Vec<String> {
     let stories = list(fields, "related").iter().filter_map(Value::as_map);
     stories
         .filter_map(|story| {
-            let title = story.get("title")?.as_text()?;
+            let title = shown::unescaped(story.get("title")?.as_text()?);
             Some(match provider(story) {
                 Some(provider) => format!("{title}, {provider}"),
-                None => title.to_owned(),
+                None => title,
             })
         })
         .collect()

@@ -143,6 +143,13 @@ impl Item {
 }
 
 impl Listed {
+    /// The title, or else where it stands.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let location = self.location.as_ref().map(Location::as_str);
+        self.title.as_deref().or(location).unwrap_or(&self.identity)
+    }
+
     fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             item: Item::of(row)?,

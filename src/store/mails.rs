@@ -3,7 +3,7 @@
 use super::relay::{LONGEST_SUSPENSION, LONGEST_WAIT};
 use super::{Micros, StoreError, Tx, time};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A mail to be stored.
 #[derive(Clone, Debug)]
@@ -33,8 +33,6 @@ pub struct DueMail {
     pub recipient: String,
     /// The whole message.
     pub bytes: Vec<u8>,
-    /// How often it was tried.
-    pub tries: i64,
 }
 
 /// A mail that a process has taken to send; it ends in what became of it.
@@ -72,6 +70,15 @@ pub struct Sent {
     pub sent_at: Option<Timestamp>,
     /// What the server said.
     pub answer: Option<String>,
+}
+
+/// When a reviewer was last sent a mail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Last {
+    /// A digest.
+    pub digest: Option<Timestamp>,
+    /// Any.
+    pub any: Option<Timestamp>,
 }
 
 /// What a mail tells of an item.
@@ -132,7 +139,7 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn due_mails(&self, now: Timestamp) -> Result<Vec<DueMail>, StoreError> {
-        let sql = "SELECT id, recipient, bytes, tries FROM mails
+        let sql = "SELECT id, recipient, bytes FROM mails
                    WHERE status IN ('queued', 'uncertain') AND (next_at <= ?1 OR next_at > ?2)
                    AND NOT EXISTS (SELECT 1 FROM suspended s
                                    WHERE s.address = recipient AND s.until > ?1 AND s.until <= ?3) ORDER BY id";
@@ -146,7 +153,6 @@ impl Tx<'_> {
                 id: row.get(0)?,
                 recipient: row.get(1)?,
                 bytes: row.get(2)?,
-                tries: row.get(3)?,
             })
         })
     }
@@ -317,7 +323,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn told(&self, recipient: &str) -> Result<(Vec<Told>, Option<Timestamp>), StoreError> {
+    pub fn told(&self, recipient: &str) -> Result<(Vec<Told>, Last), StoreError> {
         let sql = "SELECT l.item, l.version, l.overdue FROM mail_log l
                    JOIN (SELECT x.item AS item, max(x.mail) AS mail FROM mail_log x JOIN mails m ON m.id = x.mail
                          WHERE m.recipient = ?1 AND m.status = 'sent' GROUP BY x.item) last
@@ -329,28 +335,48 @@ impl Tx<'_> {
                 overdue: row.get(2)?,
             })
         })?;
-        let last =
-            "SELECT sent_at FROM mails WHERE recipient = ?1 AND kind = 'digest' AND status = 'sent'
-                    ORDER BY id DESC LIMIT 1";
-        let last = self.one(last, [recipient], |row| row.get(0))?;
-        Ok((told, time(last.flatten())))
+        let last = |kinds: &str| {
+            let sql = format!(
+                "SELECT sent_at FROM mails WHERE recipient = ?1 AND kind IN ({kinds}) AND status = 'sent'
+                 ORDER BY id DESC LIMIT 1"
+            );
+            let last = self.one(&sql, [recipient], |row| row.get(0))?;
+            Ok::<_, StoreError>(time(last.flatten()))
+        };
+        let last = Last {
+            digest: last("'digest'")?,
+            any: last("'digest', 'alert'")?,
+        };
+        Ok((told, last))
     }
 
-    /// How far an editor was told that items are long overdue, by mails that were sent: by item and
-    /// version.
+    /// What mails to a reviewer said that were given up: item and version. They are not written
+    /// again but for her next digest.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn given_up(&self, recipient: &str) -> Result<HashSet<(i64, i64)>, StoreError> {
+        let sql = "SELECT l.item, l.version FROM mail_log l JOIN mails m ON m.id = l.mail
+                   WHERE m.recipient = ?1 AND m.status = 'failed'";
+        let rows = self.all(sql, [recipient], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// How far an editor was told that items are long overdue, by mails that were sent or given up:
+    /// by item and version.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn escalated(&self, recipient: &str) -> Result<HashMap<(i64, i64), i64>, StoreError> {
         let sql = "SELECT l.item, l.version, max(l.escalation) FROM mail_log l JOIN mails m ON m.id = l.mail
-                   WHERE m.recipient = ?1 AND m.status = 'sent' AND l.escalation > 0 GROUP BY l.item, l.version";
+                   WHERE m.recipient = ?1 AND m.status IN ('sent', 'failed') AND l.escalation > 0 GROUP BY l.item, l.version";
         let rows = self.all(sql, [recipient], |row| {
             Ok(((row.get(0)?, row.get(1)?), row.get(2)?))
         })?;
         Ok(rows.into_iter().collect())
     }
 
-    /// Whether a queue has items that no sent mail told a reviewer of as they are now, besides those
+    /// Whether a queue has items that no mail, sent or given up, told a reviewer of as they are now, besides those
     /// that stood in their source when it was first looked at.
     ///
     /// # Errors
@@ -361,12 +387,12 @@ impl Tx<'_> {
                    AND (i.arrived_at > s.first_pass_at OR i.changed_after_approval = 1)
                    AND NOT EXISTS (SELECT 1 FROM mail_log l JOIN mails m ON m.id = l.mail
                                    WHERE l.item = i.id AND l.version >= i.version
-                                   AND m.recipient = ?2 AND m.status = 'sent'))";
+                                   AND m.recipient = ?2 AND m.status IN ('sent', 'failed')))";
         let found = self.one(sql, (queue, recipient), |row| row.get(0))?;
         Ok(found.unwrap_or_default())
     }
 
-    /// Whether items were due before a moment and no sent mail told an editor so at this level.
+    /// Whether items were due before a moment and no mail, sent or given up, told an editor so at this level.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -379,7 +405,7 @@ impl Tx<'_> {
         let sql = "SELECT EXISTS (SELECT 1 FROM items i WHERE i.status = 'pending' AND i.due_at <= ?3
                    AND NOT EXISTS (SELECT 1 FROM mail_log l JOIN mails m ON m.id = l.mail
                                    WHERE l.item = i.id AND l.version = i.version AND l.escalation >= ?2
-                                   AND m.recipient = ?1 AND m.status = 'sent'))";
+                                   AND m.recipient = ?1 AND m.status IN ('sent', 'failed')))";
         let values = (recipient, level, Micros(before));
         let found = self.one(sql, values, |row| row.get(0))?;
         Ok(found.unwrap_or_default())

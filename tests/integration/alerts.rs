@@ -4,6 +4,7 @@ use copydesk::notify::outbox::{Outbox, Way};
 use copydesk::notify::{self, When};
 use copydesk::rules::RuleSet;
 use copydesk::store::Store;
+use copydesk::store::mails::NewMail;
 use copydesk::store::settings::Own;
 
 use crate::desk::{Desk, Mail};
@@ -90,6 +91,50 @@ fn alerts_are_gathered_sent_once_and_known_to_the_next_digest() {
     assert_eq!(mails.len(), 1);
     mails[0].lists(&["A calm story", "Still waiting: 3"]);
     mails[0].leaves_out(&["Hot a.md"]);
+}
+
+#[test]
+fn an_alert_that_is_given_up_is_left_to_the_next_digest() {
+    let desk = desk(REVIEWERS, SLOW);
+    hot(&desk, "a.md");
+    desk.at("2026-03-02T10:02:00Z");
+    let rules = RuleSet::load(&desk.path("rules")).unwrap();
+    let mut store = Store::open(&desk.path("state/copydesk.db")).unwrap();
+    let now = desk.now();
+    let plans = notify::plans(&mut store, &rules, None, (When::Scheduled, now)).unwrap();
+    let told = &plans[0].owed().unwrap().told;
+    let given_up = store.write(|tx| {
+        let mail = NewMail {
+            message_id: "<alert-1@example.org>",
+            kind: "alert",
+            recipient: "ana@example.org",
+            reason: "a test",
+            subject: "urgent: Hot a.md",
+            bytes: b"",
+            items: told,
+        };
+        let id = tx.queue_mail(&mail, now)?;
+        let claim = tx.claim_mail(id, now)?.unwrap();
+        tx.mail_failed(claim, "554 5.7.1 spam")
+    });
+    given_up.unwrap();
+    for later in ["02T10:02", "02T10:09", "02T18:00"] {
+        assert!(at(&desk, later).is_empty(), "written again at {later}");
+    }
+    let mails = at(&desk, "03T09:00");
+    assert_eq!(mails[0].subject, "1 new: urgent");
+}
+
+#[test]
+fn who_is_only_alerted_is_reminded_all_the_same() {
+    let alerted = "alert: [urgent], remind: 3d, digest: \"0 9 5 * *\"";
+    let reviewers = REVIEWERS.replace("digest: \"0 9 * * *\", alert: [urgent]", alerted);
+    let desk = desk(&reviewers, SLOW);
+    hot(&desk, "a.md");
+    assert_eq!(at(&desk, "02T10:02").len(), 1);
+    assert!(at(&desk, "04T09:00").is_empty());
+    let mails = at(&desk, "05T10:03");
+    assert_eq!(mails[0].subject, "1 waiting: urgent");
 }
 
 #[test]

@@ -10,11 +10,11 @@ use copydesk::notify::waiting::Waiting;
 use copydesk::rules::score::Score;
 use copydesk::rules::{Queues, Reviewer, Role};
 use copydesk::schedule::cron::Schedule;
-use copydesk::store::mails::Told;
+use copydesk::store::mails::{Last, Told};
 use copydesk::store::settings::Own;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, civil};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::crash::{Random, seed};
 use crate::service::rounds;
@@ -72,7 +72,9 @@ struct Year {
     told: BTreeMap<i64, Told>,
     escalated: HashMap<(i64, i64), i64>,
     alerted: BTreeSet<(i64, i64)>,
-    last: Option<Timestamp>,
+    last: Last,
+    /// What alerts said that were refused.
+    given_up: HashSet<(i64, i64)>,
     kept_to: Option<Timestamp>,
     /// Since when each version of an item could be told.
     since: BTreeMap<(i64, i64), Timestamp>,
@@ -123,7 +125,8 @@ impl Year {
             told: BTreeMap::new(),
             escalated: HashMap::new(),
             alerted: BTreeSet::new(),
-            last: None,
+            last: Last::default(),
+            given_up: HashSet::new(),
             kept_to: None,
             since: BTreeMap::new(),
             silent_until: start,
@@ -197,13 +200,14 @@ impl Year {
             .filter(|w| w.queue != "elsewhere")
             .collect();
         let told: Vec<Told> = self.told.values().copied().collect();
-        let (reviewer, own) = (self.reviewer.clone(), self.own);
+        let (reviewer, own, given_up) = (self.reviewer.clone(), self.own, self.given_up.clone());
         let moment = Moment {
             reviewer: &reviewer,
             own: &own,
             waiting: &hers,
             told: &told,
             last: self.last,
+            given_up: &given_up,
             kept_to: self.kept_to,
             when: When::Scheduled,
             now,
@@ -223,7 +227,8 @@ impl Year {
             self.lists_all(due, &hers);
             self.has_news(due, &hers, now);
             self.tell(&hers);
-            self.last = Some(now);
+            self.last.digest = Some(now);
+            self.last.any = Some(now);
             self.sums.digests += 1;
             self.sums.reminders += usize::from(due.reason == Reason::Reminder);
             return Some(Mail::Digest(kept));
@@ -278,7 +283,7 @@ impl Year {
         };
         let news = hers.iter().filter(is_news).count();
         if due.reason == Reason::Reminder {
-            let since = now.duration_since(self.last.unwrap());
+            let since = now.duration_since(self.last.digest.or(self.last.any).unwrap());
             assert!(
                 news == 0 && Some(since) >= self.reviewer.remind,
                 "{since:?}"
@@ -314,6 +319,13 @@ impl Year {
                 item.id
             );
         }
+        if rarely(&mut self.random, 9) {
+            // Refused for good: her digest tells of them.
+            self.given_up
+                .extend(items.iter().map(|item| (item.id, item.version)));
+            return;
+        }
+        self.last.any = Some(now);
         self.tell(&items);
         self.sums.alerts += 1;
     }
@@ -352,7 +364,9 @@ impl Year {
                     "{item:?} waits untold since {since}, her time was {last_time:?}"
                 );
             }
-            let is_alert = self.reviewer.alert.contains(&item.queue) && item.arrived_since;
+            let is_refused = self.given_up.contains(&(item.id, item.version));
+            let is_alert =
+                self.reviewer.alert.contains(&item.queue) && item.arrived_since && !is_refused;
             let free = self.reviewer.quiet.is_none() && self.silent_until <= since;
             if is_alert && free && item.version == 1 && since + GATHERED + TICK <= now {
                 assert!(told, "{item:?} cannot wait, and waits untold since {since}");
