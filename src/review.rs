@@ -170,13 +170,25 @@ pub struct Happened {
     pub changes: Vec<String>,
 }
 
+/// Events of a decision on its way into the file, which tell a reviewer nothing new.
+const ON_ITS_WAY: [&str; 7] = [
+    "written",
+    "write_stale",
+    "write_refused",
+    "moved_out",
+    "moved_back",
+    "reasserted",
+    "reassert_stopped",
+];
+
 /// What happened to an item since a version.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn happened_since(tx: &Tx<'_>, item: i64, version: i64) -> Result<Vec<Happened>, StoreError> {
     let events = tx.events(item)?.into_iter();
-    let events = events.filter(|event| event.version > version && event.kind != "written");
+    let events =
+        events.filter(|event| event.version > version && !ON_ITS_WAY.contains(&&*event.kind));
     let happened = events.map(|event| {
         let changes = event.changes();
         let what = match &changes {

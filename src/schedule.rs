@@ -80,6 +80,13 @@ pub fn rfc3339(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// A time on a reviewer's clock: `Mon 2 Mar 09:00`.
+#[must_use]
+pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
+    let here = at.to_zoned(zone.clone());
+    here.strftime("%a %-d %b %H:%M").to_string()
+}
+
 /// How long something lasts or lasted, rounded, in the unit that says it best: `5m`, `3h`, `2d`,
 /// `5y`.
 #[must_use]

@@ -7,7 +7,7 @@ use crate::intake;
 use crate::notify::outbox::{self, Delivered, Outbox};
 use crate::notify::{self, Plan, Silence, When};
 use crate::rules::RuleSet;
-use crate::schedule::rfc3339;
+use crate::schedule::{clock, rfc3339};
 use crate::store::Store;
 use anyhow::Context;
 use lettre::Address;
@@ -151,8 +151,7 @@ fn of_reviewer(desk: &mut Desk<'_>, plan: &Plan<'_>) -> anyhow::Result<()> {
     };
     let next = reviewer.digest.as_ref();
     if let Some(next) = next.and_then(|digest| digest.next_after(from, zone)) {
-        let here = next.to_zoned(zone.clone());
-        let (here, zone) = (here.strftime("%a %-d %b %H:%M"), zone.iana_name());
+        let (here, zone) = (clock(next, zone), zone.iana_name());
         let next = format!(
             "  next  digest {here} {}, if there is something to say",
             zone.unwrap_or("UTC")

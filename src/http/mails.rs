@@ -4,9 +4,9 @@ use crate::http::links::{Guest, admit};
 use crate::http::page::{Note, html};
 use crate::http::work::Access;
 use crate::http::{HttpError, Shared, Site, body, guard};
-use crate::notify::letter::clock;
+
 use crate::record::shown;
-use crate::schedule;
+use crate::schedule::{self, clock};
 use crate::store::settings::Own;
 use crate::store::{Store, StoreError};
 use crate::token::Purpose;

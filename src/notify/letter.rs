@@ -6,11 +6,10 @@ use crate::notify::waiting::{Story, Waiting};
 use crate::record::shown;
 use crate::rules::Reviewer;
 use crate::rules::score::Score;
-use crate::schedule::rough;
+use crate::schedule::{clock, rough};
 use crate::token::{self, Claims, Keys, Purpose};
 use askama::Template;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use unicode_width::UnicodeWidthStr;
 
 /// Items that a mail shows in full; the rest is counted by queue.
@@ -410,13 +409,6 @@ impl Writer<'_> {
         };
         links.keys.sign(&claims, &links.url)
     }
-}
-
-/// A time on a reviewer's clock: `Mon 2 Mar 09:00`.
-#[must_use]
-pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
-    let here = at.to_zoned(zone.clone());
-    here.strftime("%a %-d %b %H:%M").to_string()
 }
 
 /// `1 story`, `2 stories`.

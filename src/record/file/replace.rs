@@ -424,9 +424,10 @@ fn seen(stat: &rustix::fs::Stat, hash: Option<Hash>) -> Seen {
 fn hash(file: &impl std::os::fd::AsFd) -> std::io::Result<Option<Hash>> {
     let mut file = File::from(file.as_fd().try_clone_to_owned()?);
     std::io::Seek::rewind(&mut file)?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= FILE_BYTES).then(|| Hash::of(&bytes)))
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file.take(FILE_BYTES + 1))?;
+    let hash = Hash(hasher.finalize().into());
+    Ok((hasher.count() <= FILE_BYTES).then_some(hash))
 }
 
 /// Gives a new file the owner and group of the old one, where it has not got them by itself.
