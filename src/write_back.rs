@@ -18,7 +18,7 @@ use crate::record::source::Source;
 use crate::record::value::{Map, Value};
 use crate::record::{Hash, Record, shown};
 use crate::rules::RuleSet;
-use crate::store::write_backs::{End, MovedOut, TAKEN, WriteBack};
+use crate::store::write_backs::{End, MovedOut, TAKEN, WriteBack, Writes};
 use crate::store::{Store, StoreError};
 use crate::watch;
 use jiff::{SignedDuration, Timestamp};
@@ -123,7 +123,7 @@ fn recover(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<(), Sto
 struct Standing {
     identity: String,
     revision: Hash,
-    changes: Vec<Undo>,
+    writes: Writes,
     /// Whether another file holds the record.
     elsewhere: bool,
     record: i64,
@@ -178,7 +178,7 @@ fn standing(store: &mut Store, write_back: &WriteBack) -> Result<Option<Standing
         let Some(record) = tx.record(item.record)? else {
             return Ok(None);
         };
-        let changes = tx.changes(item.id, &write_back.source, &write_back.location)?;
+        let writes = tx.writes(item.id, &write_back.source, &write_back.location)?;
         let files = tx.locations_of(record.id)?;
         let elsewhere = files
             .iter()
@@ -187,7 +187,7 @@ fn standing(store: &mut Store, write_back: &WriteBack) -> Result<Option<Standing
         Ok(Some(Standing {
             identity: record.identity,
             revision: item.revision,
-            changes,
+            writes,
             elsewhere,
             record: record.id,
             moved: moved.filter(|moved| moved.record == record.id),
@@ -447,8 +447,8 @@ fn prepare(
         }
         Ok(_) => {}
     }
+    let old = Hash::of(&found.bytes);
     if moves_out {
-        let old = Hash::of(&found.bytes);
         return moving::out(rules, source, folder, location, standing, old);
     }
     let kind = Kind::of(location.as_str());
@@ -459,7 +459,7 @@ fn prepare(
             let unpublished = Map::from_iter([(source.published.key.clone(), Value::Bool(false))]);
             set_all(&found.bytes, kind, &unpublished, source)
         }
-        _ => take_back(&found.bytes, kind, &standing.changes),
+        _ => take_back(&found.bytes, kind, &standing.writes.standing(old)),
     };
     let (bytes, undo) = match edited {
         Ok(edited) => edited,
@@ -478,7 +478,7 @@ fn prepare(
     };
     Ok(Prepared::Edit(Edit {
         folder,
-        expected: Hash::of(&found.bytes),
+        expected: old,
         bytes,
         undo,
         published,

@@ -251,7 +251,15 @@ impl Settling<'_> {
         let Some(reopen) = tx.reopen_to_come(item.id, location)? else {
             return Ok(());
         };
-        if self.source.write && !tx.changes(item.id, &self.source.name, location)?.is_empty() {
+        let source = &self.source.name;
+        let Some(raw) = tx.location(source, location)?.and_then(|found| found.raw) else {
+            return Ok(());
+        };
+        let is_left = !tx
+            .writes(item.id, source, location)?
+            .standing(raw)
+            .is_empty();
+        if self.source.write && is_left {
             tx.request_writes(item, &reopen, "reopen", Some(location), self.now)?;
         }
         Ok(())

@@ -93,6 +93,61 @@ pub struct Stuck {
     pub error: String,
 }
 
+/// Our writes into the files of an item, oldest first, as they concern one of them.
+#[derive(Clone, Debug)]
+pub struct Writes(Vec<Written>);
+
+#[derive(Clone, Debug)]
+struct Written {
+    path: String,
+    /// It takes back what those before it have changed.
+    takes_back: bool,
+    is_done: bool,
+    undo: Vec<Undo>,
+    /// The hash of the bytes that it made.
+    new: Option<Hash>,
+    /// The file that it was made in stands where it did, and is another than the one of interest.
+    stays: bool,
+}
+
+impl Writes {
+    /// What of them stands in the file, which holds the bytes of this hash: for each key, what stood
+    /// there before the first of them and what the last one wrote. Bytes that we made are known
+    /// wherever they have moved; others are taken for a later version of the file that was written
+    /// there, or, where none was, of one that has moved there.
+    #[must_use]
+    pub fn standing(&self, raw: Hash) -> Vec<Undo> {
+        let mut edits: Vec<&Written> = Vec::new();
+        for write in &self.0 {
+            if !write.takes_back {
+                edits.push(write);
+            } else if write.is_done {
+                // What it found here had been written here, or where the file was before.
+                let here = edits.iter().any(|edit| edit.path == write.path);
+                let from_elsewhere = !here && !write.undo.is_empty();
+                edits.retain(|edit| {
+                    edit.new == Some(raw) || edit.path != write.path && !from_elsewhere
+                });
+            }
+        }
+        let mut changes: Vec<Undo> = Vec::new();
+        let here = edits
+            .iter()
+            .filter(|edit| edit.new == Some(raw) || !edit.stays);
+        for edit in here.flat_map(|edit| &edit.undo).cloned() {
+            match changes.iter_mut().find(|change| change.key == edit.key) {
+                // Our own write stood there, so what stood before it is still the original.
+                Some(change) if edit.before.as_ref() == Some(&change.after) => {
+                    change.after = edit.after
+                }
+                Some(change) => *change = edit,
+                None => changes.push(edit),
+            }
+        }
+        changes
+    }
+}
+
 /// The way of a stored word, if there is one.
 fn way(word: Option<String>) -> Option<Way> {
     word.as_deref().and_then(Way::of)
@@ -347,63 +402,46 @@ impl Tx<'_> {
             .collect()
     }
 
-    /// What our writes into a file have changed since the story's last revision, and not taken back:
-    /// for each key, what stood there before the first of them and what the last one wrote. A file
-    /// that was never written has moved here with what was written elsewhere.
+    /// Our writes into an item's files since the story's last revision, for one of its files. One that
+    /// was never written may have moved there with what was written elsewhere.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn changes(
+    pub fn writes(
         &self,
         item: i64,
         source: &str,
         location: &Location,
-    ) -> Result<Vec<Undo>, StoreError> {
-        let sql = "SELECT w.path, w.verb, w.status, w.undo FROM write_backs w JOIN decisions d ON d.id = w.decision
+    ) -> Result<Writes, StoreError> {
+        let sql = "SELECT w.path, w.verb, w.status, w.undo, w.new,
+                       EXISTS (SELECT 1 FROM locations l JOIN items i ON i.record = l.record
+                               WHERE i.id = ?1 AND l.source = ?2 AND l.path = w.path AND l.path <> ?3
+                               AND l.missing_since IS NULL AND l.first_seen <= w.created_at)
+                   FROM write_backs w JOIN decisions d ON d.id = w.decision
                    WHERE w.item = ?1 AND w.source = ?2 AND (w.status = 'done' OR w.undo IS NOT NULL)
                    AND d.version >= (SELECT coalesce(max(version), 0) FROM events WHERE item = ?1 AND kind = 'revised')
                    ORDER BY w.id";
-        let rows = self.all(sql, (item, source), |row| {
-            let (path, verb, status): (String, String, String) =
-                (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((path, verb, status, row.get::<_, Option<String>>(3)?))
-        })?;
-        // A file that is still where it was has not moved here.
-        let sql = "SELECT l.path FROM locations l JOIN items i ON i.record = l.record
-                   WHERE i.id = ?1 AND l.source = ?2 AND l.missing_since IS NULL AND l.path <> ?3";
-        let values = (item, source, location.as_str());
-        let others: Vec<String> = self.all(sql, values, |row| row.get(0))?;
-        let mut edits: Vec<(String, Vec<Undo>)> = Vec::new();
-        for (path, verb, status, undo) in rows {
-            let undo: Option<Vec<Undo>> = match &undo {
-                Some(undo) => Some(
-                    serde_json::from_str(undo)
-                        .map_err(|error| StoreError::Odd(error.to_string()))?,
-                ),
-                None => None,
+        let rows = self.all(sql, (item, source, location.as_str()), |row| {
+            let undo: Option<String> = row.get(3)?;
+            let written = Written {
+                path: row.get(0)?,
+                takes_back: row.get::<_, String>(1)? == "reopen",
+                is_done: row.get::<_, String>(2)? == "done",
+                undo: Vec::new(),
+                new: row.get(4)?,
+                stays: row.get(5)?,
             };
-            if verb != "reopen" {
-                edits.extend(undo.map(|undo| (path, undo)));
-            } else if status == "done" {
-                // What it found here had been written here, or where the file was before.
-                let here = edits.iter().any(|(written, _)| *written == path);
-                let from_elsewhere = !here && undo.is_some_and(|undo| !undo.is_empty());
-                edits.retain(|(written, _)| *written != path && !from_elsewhere);
-            }
-        }
-        let mut changes: Vec<Undo> = Vec::new();
-        let wanted = edits.into_iter().filter(|(path, _)| !others.contains(path));
-        for edit in wanted.flat_map(|(_, edits)| edits) {
-            match changes.iter_mut().find(|change| change.key == edit.key) {
-                // Our own write stood there, so what stood before it is still the original.
-                Some(change) if edit.before.as_ref() == Some(&change.after) => {
-                    change.after = edit.after
-                }
-                Some(change) => *change = edit,
-                None => changes.push(edit),
-            }
-        }
-        Ok(changes)
+            Ok((written, undo))
+        })?;
+        let read = |(written, undo): (Written, Option<String>)| {
+            let undo = undo.as_deref().map_or(Ok(Vec::new()), serde_json::from_str);
+            let undo = undo.map_err(|error| StoreError::Odd(error.to_string()))?;
+            Ok(Written { undo, ..written })
+        };
+        rows.into_iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map(Writes)
     }
 
     /// The decision that took back what an item's writes had changed, if nothing was decided since

@@ -52,7 +52,7 @@ struct Walk {
     random: Random,
     texts: [u64; STORIES as usize],
     approved: HashSet<Text>,
-    /// Those of them on which something else was decided since.
+    /// Those of them on which something else was decided since, and written at once.
     taken_back: HashSet<Text>,
     listed: Vec<Listed>,
     steps: Vec<String>,
@@ -163,7 +163,12 @@ impl Walk {
                     self.approved.insert(seen);
                     self.taken_back.remove(&seen);
                 }
-                _ => drop(self.taken_back.insert(seen)),
+                // What is not written before the story has another text is overtaken by that.
+                _ if self.random.next(2) == 0 => {
+                    self.here.tick();
+                    self.taken_back.insert(seen);
+                }
+                _ => {}
             }
         }
         format!("{verdict} {seen:?}: {made}")

@@ -186,6 +186,50 @@ fn a_reopening_takes_back_what_was_written_beside_a_second_place_that_was_not() 
 }
 
 #[test]
+fn a_reopening_takes_back_what_was_written_where_another_copy_stands_now() {
+    // Both at once, or the copy later and the file with other noise in it.
+    for later in [false, true] {
+        let mut here = Here::new();
+        here.desk.write("a.md", STORY);
+        here.scan();
+        here.decide(Verdict::Approve);
+        here.write_back();
+        fs::rename(here.desk.content("a.md"), here.desk.content("b.md")).unwrap();
+        if later {
+            here.scan();
+            here.now += SignedDuration::from_hours(1);
+            here.scan();
+            let written = fs::read_to_string(here.desk.content("b.md")).unwrap();
+            let noise = written.replace("kind: news", "kind: news\nsecured: again");
+            here.desk.write("b.md", noise);
+        }
+        here.decide(Verdict::Reopen);
+        here.desk.write("a.md", STORY);
+        here.scan();
+        here.write_back();
+        assert!(
+            !here.is_published("a.md") && !here.is_published("b.md"),
+            "{later}"
+        );
+    }
+}
+
+#[test]
+fn a_reopening_takes_back_what_has_moved_over_a_copy_since_the_last_pass() {
+    let mut here = Here::new();
+    here.desk.write("a.md", STORY);
+    here.scan();
+    here.decide(Verdict::Approve);
+    here.write_back();
+    here.desk.write("b.md", STORY);
+    here.scan();
+    fs::rename(here.desk.content("a.md"), here.desk.content("b.md")).unwrap();
+    here.decide(Verdict::Reopen);
+    here.write_back();
+    assert!(!here.is_published("b.md"));
+}
+
+#[test]
 fn a_rejection_of_a_file_that_moved_is_taken_back_to_what_upstream_wrote() {
     let mut here = Here::new();
     here.desk.write("a.md", STORY);
