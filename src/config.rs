@@ -4,7 +4,7 @@ use clap::Args;
 use lettre::message::Mailbox;
 use std::convert::Infallible;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -107,6 +107,9 @@ impl Mail {
     }
 }
 
+/// The header that proxies such as Authelia send.
+pub const PROXY_HEADER: &str = "Remote-Email";
+
 /// Where the desk is reached by browsers: by the links in its mails.
 #[derive(Args, Clone, Debug)]
 pub struct Web {
@@ -122,6 +125,23 @@ pub struct Web {
     /// one that it listens on
     #[arg(long, value_name = "URL", env = "COPYDESK_PUBLIC_URL")]
     pub public_url: Option<PublicUrl>,
+    /// Addresses of proxies, with commas between them, that say in a header who is signed in. The
+    /// header of all others is not looked at
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "COPYDESK_TRUSTED_PROXIES",
+        value_delimiter = ','
+    )]
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The header in which they say it: the address of a reviewer
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "COPYDESK_PROXY_HEADER",
+        default_value = PROXY_HEADER
+    )]
+    pub proxy_header: String,
 }
 
 /// What the service listens on.

@@ -43,8 +43,20 @@ pub struct Settings {
     pub outbox: Outbox,
     /// Where browsers reach the desk.
     pub web: Web,
+    /// Who is told of a link that signs in, once, when the service starts.
+    pub welcome: Option<Welcome>,
     /// What is asked now and then while all is well.
     pub ping: Option<Secret>,
+}
+
+/// Someone who may sign in when the service starts.
+#[derive(Clone, Debug)]
+pub struct Welcome {
+    /// The address of a reviewer; empty for whoever stands at the terminal, which holds while the rules
+    /// name no reviewer.
+    pub reviewer: String,
+    /// Is given the link.
+    pub tell: fn(&str),
 }
 
 /// How the service is told to stop or to look at its rules again.
@@ -112,6 +124,11 @@ pub async fn run(
     let started = Timestamp::now();
     write_back::sweep(&mut store, &rules, started)?;
     store.write(|tx| tx.service_started(std::process::id(), started))?;
+    if let (Some(Welcome { reviewer, tell }), Some(url)) = (&settings.welcome, settings.web.url())
+        && let Some(link) = http::sign_in_link(&mut store, &url, reviewer, started)?
+    {
+        tell(&link);
+    }
     let in_force = InForce(Arc::new(RwLock::new(Arc::new(rules))));
     let stop = Stop::default();
     let (ready, first_pass) = watch::channel(false);
@@ -207,6 +224,11 @@ pub async fn run(
             state: settings.outbox.desk.0.clone(),
             url: settings.web.url(),
             rules: Arc::new(move || force.get()),
+            outbox: settings.outbox.clone(),
+            proxies: (
+                settings.web.trusted_proxies.clone(),
+                settings.web.proxy_header.clone(),
+            ),
         };
         loops.spawn(async move {
             if let Err(error) = http::serve(door, pages, pages_stop).await {

@@ -5,17 +5,24 @@
 //! `links`; what a request must look like, and what every answer carries, for `guard`.
 
 mod decide;
+mod desk;
 mod guard;
 mod health;
 mod links;
 mod mails;
 mod page;
+mod sign_in;
+mod visitor;
 mod work;
 
-use crate::http::guard::{Guard, Local};
+pub use sign_in::link as sign_in_link;
+
+use crate::http::guard::{Guard, Local, Peer};
 use crate::http::health::Counts;
 use crate::http::page::Note;
 use crate::http::work::Work;
+use crate::notify::NotifyError;
+use crate::notify::outbox::Outbox;
 use crate::rules::RuleSet;
 use crate::store::StoreError;
 use crate::token::KeyError;
@@ -31,7 +38,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +73,10 @@ pub struct Settings {
     pub url: Option<String>,
     /// The rules.
     pub rules: Rules,
+    /// Where links to sign in are mailed.
+    pub outbox: Outbox,
+    /// Who may say in a header who is signed in, and in which.
+    pub proxies: (Vec<IpAddr>, String),
 }
 
 /// An address that is listened on.
@@ -102,14 +113,21 @@ struct Site {
     rules: Rules,
     guard: Guard,
     counts: Counts,
+    outbox: Outbox,
+    proxies: Vec<IpAddr>,
+    proxy_header: String,
+    /// What the forms of sessions are told by, as long as the service runs.
+    secret: [u8; 32],
 }
 
 type Shared = State<Arc<Site>>;
 
 impl Site {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: Settings) -> std::io::Result<Self> {
         let guard = Guard::new(settings.url.as_deref());
-        Self {
+        let (proxies, proxy_header) = settings.proxies;
+        let secret = *blake3::hash(visitor::unguessable()?.as_bytes()).as_bytes();
+        Ok(Self {
             work: Arc::new(Work::new(settings.database)),
             state: settings.state,
             base: guard.base(),
@@ -117,13 +135,18 @@ impl Site {
             rules: settings.rules,
             guard,
             counts: Counts::default(),
-        }
+            outbox: settings.outbox,
+            proxies,
+            proxy_header,
+            secret,
+        })
     }
 
     /// The answer, or the page that says why there is none.
     fn answer(&self, done: Result<Response, HttpError>) -> Response {
         done.unwrap_or_else(|error| {
-            let note = match &error {
+            let note = match error {
+                HttpError::Note(note) => *note,
                 HttpError::Refused(why) => {
                     tracing::info!("A link was refused: {why}");
                     Note::refused()
@@ -148,9 +171,9 @@ pub async fn serve(
     stop: watch::Receiver<bool>,
 ) -> Result<(), HttpError> {
     let address = door.address;
-    let listener = TcpListener::from_std(door.listener);
-    let listener = listener.map_err(|error| HttpError::Listen { address, error })?;
-    let site = Arc::new(Site::new(settings));
+    let failed = |error| HttpError::Listen { address, error };
+    let listener = TcpListener::from_std(door.listener).map_err(failed)?;
+    let site = Arc::new(Site::new(settings).map_err(failed)?);
     let router = router(&site);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut open = JoinSet::new();
@@ -191,12 +214,14 @@ async fn told(mut stop: watch::Receiver<bool>) {
 
 /// Answers what comes by one connection.
 async fn talk(stream: TcpStream, router: Router, site: Arc<Site>, stop: watch::Receiver<bool>) {
-    let Ok(local) = stream.local_addr() else {
+    let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else {
         return;
     };
+    let peer = Peer(peer.ip().to_canonical());
     let answers = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Local(local));
+        request.extensions_mut().insert(peer);
         if let Some(uri) = guard::below(&site.base, request.uri()) {
             *request.uri_mut() = uri;
         }
@@ -224,7 +249,9 @@ fn router(site: &Arc<Site>) -> Router {
         .route("/d/{token}", get(decide::look).post(decide::act))
         .route("/mails/{token}", get(mails::look).post(mails::act))
         .route("/unsubscribe/{token}", get(mails::ask).post(mails::stop))
-        .route("/style.css", get(page::style))
+        .merge(page::assets())
+        .merge(sign_in::routes())
+        .merge(desk::routes())
         .route("/healthz", get(health::lives))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
@@ -301,6 +328,12 @@ async fn body(headers: &HeaderMap, body: Body) -> Result<Bytes, Note> {
     }
 }
 
+impl From<Note> for HttpError {
+    fn from(note: Note) -> Self {
+        Self::Note(Box::new(note))
+    }
+}
+
 /// A page of text for machines.
 fn plain(status: StatusCode, kind: &'static str, text: String) -> Response {
     (status, [(header::CONTENT_TYPE, kind)], text).into_response()
@@ -325,6 +358,16 @@ pub enum HttpError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A page that says so.
+    #[error("{}", .0.title)]
+    #[expect(
+        private_interfaces,
+        reason = "how pages look is a matter of this module"
+    )]
+    Note(Box<Note>),
+    /// A mail was not sent.
+    #[error(transparent)]
+    Mail(#[from] NotifyError),
     /// There are no keys.
     #[error(transparent)]
     Keys(#[from] KeyError),

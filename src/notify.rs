@@ -182,18 +182,44 @@ pub fn preview(
 pub fn test(outbox: &Outbox, to: &Address, now: Timestamp) -> Result<Delivered, NotifyError> {
     let failed = |error: &dyn std::fmt::Display| NotifyError::Test(error.to_string());
     let message = message::test(&outbox.from, to, now).map_err(|error| failed(&error))?;
-    let bytes = message.formatted();
+    let delivered = send_now(outbox, "test", to, &message.formatted());
+    delivered.map_err(|error| failed(&error))
+}
+
+/// Sends a link that signs a reviewer in. It is stored nowhere: whoever reads the database, or a
+/// backup of it, is not let in by it.
+///
+/// # Errors
+/// Why it was not sent.
+pub fn sign_in(
+    outbox: &Outbox,
+    reviewer: &Reviewer,
+    link: &str,
+    now: Timestamp,
+) -> Result<Delivered, NotifyError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        NotifyError::Message(reviewer.email.clone(), error.to_string())
+    };
+    let to = reviewer.email.parse().map_err(|error| failed(&error))?;
+    let message = message::sign_in(&outbox.from, (&reviewer.name, &to), link, now);
+    let message = message.map_err(|error| failed(&error))?;
+    let delivered = send_now(outbox, "sign-in", &to, &message.formatted());
+    delivered.map_err(|error| failed(&error))
+}
+
+fn send_now(outbox: &Outbox, kind: &str, to: &Address, bytes: &[u8]) -> Result<Delivered, String> {
     let (answer, file) = match &outbox.way {
         Way::Folder(folder) => {
-            let path = outbox::land(folder, "test", to.as_ref(), &bytes)
-                .map_err(|error| failed(&error))?;
+            let path = outbox::land(folder, kind, to.as_ref(), bytes);
+            let path = path.map_err(|error| error.to_string())?;
             (outbox::written(&path), Some(path))
         }
         Way::Smtp(settings) => {
-            let mut session = Session::open(settings).map_err(|error| failed(&error))?;
-            let addressed = session.address(&outbox.from.email, to, &bytes);
-            addressed.map_err(|error| failed(&error))?;
-            let answer = session.text(&bytes).map_err(|error| failed(&error))?;
+            let failed = |error: smtp::Failure| error.to_string();
+            let mut session = Session::open(settings).map_err(failed)?;
+            let addressed = session.address(&outbox.from.email, to, bytes);
+            addressed.map_err(failed)?;
+            let answer = session.text(bytes).map_err(failed)?;
             session.close();
             (answer, None)
         }

@@ -34,15 +34,18 @@ pub enum Actor<'a> {
     Reviewer(&'a Reviewer),
     /// A user of this machine, who may do what an editor may.
     User(String),
+    /// A program, by the name of its token; an editor made it, and it may do what she may.
+    Program(String),
 }
 
 impl Actor<'_> {
-    /// The name under which decisions are kept: an address, or `cli:USER`.
+    /// The name under which decisions are kept: an address, `cli:USER` or `api:TOKEN`.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
             Self::Reviewer(reviewer) => reviewer.email.clone(),
             Self::User(user) => format!("cli:{user}"),
+            Self::Program(name) => format!("api:{name}"),
         }
     }
 }

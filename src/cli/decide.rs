@@ -65,7 +65,7 @@ pub(super) fn run(
     let actor = actor(&rules, args.reviewer.as_deref())?;
     let zone = match &actor {
         Actor::Reviewer(reviewer) => reviewer.timezone.clone(),
-        Actor::User(_) => jiff::tz::TimeZone::system(),
+        Actor::User(_) | Actor::Program(_) => jiff::tz::TimeZone::system(),
     };
     let until = until
         .map(|text| schedule::moment(text, now, &zone))

@@ -10,7 +10,7 @@ use self::stories::{ARRIVING, OPENING, RULES, Step, Story};
 use self::tell::{Known, Said, Tone, tell};
 use super::screen::{ALARM, FAINT, STRONG, Screen, WELL, styled};
 use super::{Desk, Exit, Usage};
-use crate::config::{Folders, Listen, Web};
+use crate::config::{Folders, Listen, PROXY_HEADER, Web};
 use crate::daemon::{self, Settings, Signals, Wish};
 use crate::notify::outbox::{Outbox, Way};
 use crate::rules::RuleSet;
@@ -141,7 +141,10 @@ impl Newsroom {
             web: Web {
                 listen: Listen::On(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
                 public_url: None,
+                trusted_proxies: Vec::new(),
+                proxy_header: PROXY_HEADER.into(),
             },
+            welcome: None,
             ping: None,
         };
         let rules = RuleSet::load(&self.folders.rules)?;

@@ -4,17 +4,26 @@ use axum::extract::Request;
 use axum::http::header::{self, HeaderMap, HeaderName};
 use axum::http::{HeaderValue, Uri};
 use axum::response::Response;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use url::{Position, Url};
 
 /// The address of ours that a connection came to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Local(pub(super) SocketAddr);
 
+/// Who is at the other end of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
 /// A page may load our stylesheet, send our forms, and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// A page that shows a picture of a story.
 const POLICY_WITH_PICTURES: &str = "default-src 'none'; style-src 'self'; img-src https:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// A page of the console: our script besides, which asks us and writes no text as markup, and the
+/// frame in which a story's body stands.
+const CONSOLE: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+const CONSOLE_WITH_PICTURES: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; img-src https:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 /// What every answer carries, unless it says otherwise itself.
 const STRICT: [(HeaderName, &str); 7] = [
@@ -36,6 +45,19 @@ const STRICT: [(HeaderName, &str); 7] = [
 /// Lets a page show pictures from the web.
 pub(super) fn allow_pictures(answer: &mut Response) {
     let policy = HeaderValue::from_static(POLICY_WITH_PICTURES);
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, policy);
+}
+
+/// Lets a page of the console run its script.
+pub(super) fn allow_console(answer: &mut Response, with_pictures: bool) {
+    let policy = if with_pictures {
+        CONSOLE_WITH_PICTURES
+    } else {
+        CONSOLE
+    };
+    let policy = HeaderValue::from_static(policy);
     answer
         .headers_mut()
         .insert(header::CONTENT_SECURITY_POLICY, policy);

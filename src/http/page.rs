@@ -1,38 +1,117 @@
 //! Pages as answers, and the one stylesheet.
 
-use crate::http::{HttpError, plain};
+use crate::http::visitor::At;
+use crate::http::{HttpError, Site, guard, plain};
+use crate::record::shown;
 use askama::Template;
+use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use std::sync::LazyLock;
+use axum::routing::get;
+use std::sync::{Arc, LazyLock};
 
-const STYLE: &str = include_str!("pages/style.css");
+/// What pages load besides themselves: path, kind, text.
+const ASSETS: [(&str, &str, &str); 2] = [
+    (
+        "/style.css",
+        "text/css; charset=utf-8",
+        include_str!("pages/style.css"),
+    ),
+    (
+        "/console.js",
+        "text/javascript; charset=utf-8",
+        include_str!("pages/console.js"),
+    ),
+];
 
-static ETAG: LazyLock<String> = LazyLock::new(|| {
-    let hash = blake3::hash(STYLE.as_bytes()).to_hex();
-    format!("\"{}\"", &hash[..16])
+static ETAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let tag = |text: &str| format!("\"{}\"", &blake3::hash(text.as_bytes()).to_hex()[..16]);
+    ASSETS.iter().map(|(_, _, text)| tag(text)).collect()
 });
 
-/// The stylesheet; browsers keep it, and ask whether it is still the same.
-pub(super) async fn style(headers: HeaderMap) -> Response {
-    let known = headers.get(header::IF_NONE_MATCH);
-    let known = known
-        .and_then(|known| known.to_str().ok())
-        .unwrap_or_default();
-    let mut answer = if known
-        .split(',')
-        .any(|tag| tag.trim().trim_start_matches("W/") == *ETAG)
-    {
+pub(super) fn assets() -> Router<Arc<Site>> {
+    let add = |router: Router<_>, n: usize| {
+        router.route(ASSETS[n].0, get(move |headers| asset(n, headers)))
+    };
+    (0..ASSETS.len()).fold(Router::new(), add)
+}
+
+/// What pages load; browsers keep it, and ask whether it is still the same.
+async fn asset(n: usize, headers: HeaderMap) -> Response {
+    let ((_, kind, text), tag) = (ASSETS[n], &ETAGS[n]);
+    let mut answer = if is_known(&headers, tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        plain(StatusCode::OK, "text/css; charset=utf-8", STYLE.to_owned())
+        plain(StatusCode::OK, kind, text.to_owned())
     };
     let headers = answer.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if let Ok(tag) = HeaderValue::from_str(&ETAG) {
+    if let Ok(tag) = HeaderValue::from_str(tag) {
         headers.insert(header::ETAG, tag);
     }
     answer
+}
+
+/// Whether who asks has what this tag names.
+pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers.get(header::IF_NONE_MATCH);
+    let known = known.and_then(|known| known.to_str().ok());
+    let mut known = known.unwrap_or_default().split(',');
+    known.any(|known| known.trim().trim_start_matches("W/") == tag)
+}
+
+/// What stands around a page of the console.
+pub(super) struct Frame {
+    pub(super) base: String,
+    pub(super) title: String,
+    /// Which of the places it is.
+    pub(super) here: &'static str,
+    pub(super) name: String,
+    pub(super) csrf: String,
+    pub(super) is_editor: bool,
+}
+
+/// The pages that every page leads to: name, path, words, and whether they are for editors alone.
+const PLACES: [(&str, &str, &str, bool); 5] = [
+    ("broken", "/broken", "Broken", false),
+    ("history", "/history", "History", false),
+    ("rules", "/rules", "Rules", false),
+    ("status", "/status", "Status", false),
+    ("tokens", "/tokens", "API", true),
+];
+
+impl Frame {
+    pub(super) fn of(at: &At<'_>, here: &'static str, title: impl Into<String>) -> Self {
+        Self {
+            base: at.site.base.clone(),
+            title: title.into(),
+            here,
+            name: shown::line(at.visitor.name(), 60),
+            csrf: at.visitor.csrf.clone(),
+            is_editor: at.visitor.is_editor(),
+        }
+    }
+
+    pub(super) fn places(
+        &self,
+    ) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+        let is_editor = self.is_editor;
+        let places = PLACES.iter().filter(move |place| is_editor || !place.3);
+        places.map(|(key, path, words, _)| (*key, *path, *words))
+    }
+}
+
+/// A page of the console as an answer: its scripts run, its forms are sent, and pictures of the
+/// stories are shown if `with_pictures`.
+pub(super) fn console(
+    status: StatusCode,
+    page: &impl Template,
+    with_pictures: bool,
+) -> Result<Response, HttpError> {
+    let mut answer = html(status, page)?;
+    guard::allow_console(&mut answer, with_pictures);
+    guard::allow_forms(&mut answer);
+    Ok(answer)
 }
 
 /// A page as an answer.
@@ -113,6 +192,41 @@ impl Note {
     pub(super) fn unknown() -> Self {
         let text = "There is no such page. The links of mails lead to those that there are.";
         Self::new(StatusCode::NOT_FOUND, "Not found", &[text])
+    }
+
+    pub(super) fn unknown_item(id: i64) -> Self {
+        let text = format!("There is no item {id}, or it is in no queue of yours.");
+        Self::new(StatusCode::NOT_FOUND, "Not found", &[&text])
+    }
+
+    pub(super) fn only_editors() -> Self {
+        let text = "This is for editors of the desk.";
+        Self::new(StatusCode::FORBIDDEN, "Not for you", &[text])
+    }
+
+    pub(super) fn old_form() -> Self {
+        let text = "This page is of an earlier session, and nothing was changed. Load it again.";
+        Self::new(StatusCode::FORBIDDEN, "Load the page again", &[text])
+    }
+
+    pub(super) fn signed_out(base: &str) -> Self {
+        let text = "Nothing was changed: you are not signed in any more.";
+        let note = Self::new(StatusCode::UNAUTHORIZED, "Signed out", &[text]);
+        note.link(format!("{base}/sign-in"), "Sign in")
+    }
+
+    pub(super) fn old_sign_in() -> Self {
+        let text = "It was used, or is older than ten minutes. Ask for another.";
+        Self::new(StatusCode::FORBIDDEN, "This link does not hold", &[text])
+    }
+
+    pub(super) fn no_address() -> Self {
+        let text = "The desk does not know by which address it is reached, so no link would lead here. Whoever runs it sets COPYDESK_PUBLIC_URL.";
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "No link can be mailed",
+            &[text],
+        )
     }
 
     pub(super) fn wrong_method() -> Self {

@@ -83,6 +83,27 @@ pub(super) fn test(
         )
 }
 
+/// A link that signs its reader in.
+pub(super) fn sign_in(
+    from: &Mailbox,
+    (name, to): (&str, &Address),
+    link: &str,
+    now: Timestamp,
+) -> Result<Message, lettre::error::Error> {
+    let text = format!(
+        "Someone, you we hope, asked to sign in to the copy desk. This link does, once, within ten\nminutes:\n\n{link}\n\nIf it was not you, do nothing: without the link nobody gets in.\n"
+    );
+    Message::builder()
+        .from(from.clone())
+        .to(Mailbox::new(Some(name.to_owned()), to.clone()))
+        .subject("Sign in to the copy desk")
+        .date(now.into())
+        .message_id(Some(id("sign-in", from)))
+        .header(AutoSubmitted("auto-generated".into()))
+        .header(ContentType::TEXT_PLAIN)
+        .body(text)
+}
+
 /// Headers that lettre does not know.
 macro_rules! header {
     ($(#[$doc:meta])* $name:ident, $text:literal) => {

@@ -195,6 +195,11 @@ fn make_ready(
         tx.run("UPDATE sources SET reading = NULL", ())?;
         tx.run("UPDATE service SET stopped = 1", ())?;
         tx.run("DELETE FROM failures", ())?;
+        // Who was let in after the backup, or shut out, is not known.
+        tx.run("DELETE FROM sessions", ())?;
+        tx.run("DELETE FROM sign_ins", ())?;
+        let revoke = "UPDATE api_tokens SET revoked_at = ?1 WHERE revoked_at IS NULL";
+        tx.run(revoke, [Micros(now)])?;
         Ok(taken)
     })
 }

@@ -22,26 +22,26 @@ pub(crate) const REVIEWERS: &str = "reviewers:
 pub(crate) struct Site {
     pub(crate) desk: Desk,
     pub(crate) service: Service,
-    address: String,
+    pub(crate) address: String,
 }
 
 /// What was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// All but the date.
-    headers: Vec<(String, String)>,
-    body: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
     }
 
     #[track_caller]
-    fn is(&self, status: u16, words: &[&str]) -> &Self {
+    pub(crate) fn is(&self, status: u16, words: &[&str]) -> &Self {
         assert_eq!(self.status, status, "{self:#?}");
         for word in words {
             assert!(self.body.contains(word), "no {word:?} in {}", self.body);
@@ -50,7 +50,7 @@ impl Answer {
     }
 
     #[track_caller]
-    fn leaves_out(&self, words: &[&str]) -> &Self {
+    pub(crate) fn leaves_out(&self, words: &[&str]) -> &Self {
         for word in words {
             assert!(!self.body.contains(word), "{word:?} in {}", self.body);
         }
@@ -118,7 +118,13 @@ impl Talk {
     }
 }
 
-fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) fn ask(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "Host") {
         head.push_str(&format!("Host: {address}\r\n"));
@@ -144,7 +150,7 @@ fn post(address: &str, path: &str, form: &str) -> Answer {
 }
 
 impl Site {
-    fn open(desk: Desk) -> Self {
+    pub(crate) fn open(desk: Desk) -> Self {
         Self::open_as(desk, &[])
     }
 
@@ -168,7 +174,7 @@ impl Site {
     }
 
     /// One story waits, and nobody is mailed.
-    fn with_a_story() -> Self {
+    pub(crate) fn with_a_story() -> Self {
         let desk = Desk::new().with_rules("reviewers.yaml", REVIEWERS);
         desk.story("a.md")
             .published(false)
@@ -177,15 +183,15 @@ impl Site {
         Self::open(desk)
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         ask(&self.address, "GET", path, &[], "")
     }
 
-    fn post(&self, path: &str, form: &str) -> Answer {
+    pub(crate) fn post(&self, path: &str, form: &str) -> Answer {
         post(&self.address, path, form)
     }
 
@@ -220,7 +226,7 @@ impl Site {
         }
     }
 
-    fn number(&self, sql: &str) -> i64 {
+    pub(crate) fn number(&self, sql: &str) -> i64 {
         number(&self.desk, sql).unwrap()
     }
 

@@ -14,6 +14,7 @@ mod backup;
 mod bad_database;
 mod broken;
 mod browser;
+mod console;
 mod corpus;
 mod crash;
 mod decide;

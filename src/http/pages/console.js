@@ -1,0 +1,1 @@
+// What makes the console quick; every page works without it.
