@@ -5,6 +5,7 @@
 //! PostgreSQL share.
 
 pub mod backup;
+pub mod claims;
 pub mod decide;
 mod error;
 pub mod history;
@@ -30,7 +31,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
@@ -40,6 +41,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("store/migrations/0007_exchange.sql"),
     include_str!("store/migrations/0008_move.sql"),
     include_str!("store/migrations/0009_telling.sql"),
+    include_str!("store/migrations/0010_claims.sql"),
 ];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write
