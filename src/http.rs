@@ -4,6 +4,7 @@
 //! (`work`). A GET reads by a connection that SQLite lets change nothing. What a link may do is for
 //! `links`; what a request must look like, and what every answer carries, for `guard`.
 
+mod body;
 mod decide;
 mod desk;
 mod guard;
@@ -12,6 +13,7 @@ mod links;
 mod mails;
 mod page;
 mod sign_in;
+mod story;
 mod visitor;
 mod work;
 
