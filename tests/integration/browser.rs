@@ -21,7 +21,7 @@ use crate::service::BOUND;
 use crate::smtp::{Running, found};
 
 /// One page of a browser.
-struct Browser {
+pub(crate) struct Browser {
     child: Child,
     socket: TcpStream,
     asked: u64,
@@ -37,7 +37,7 @@ impl Drop for Browser {
 
 impl Browser {
     /// A browser for which `desk.test` is this machine.
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let profile = tempfile::tempdir().unwrap();
         let child = Command::new("chromium")
             .args([
@@ -93,7 +93,7 @@ impl Browser {
     }
 
     /// Sends a command of the debugging protocol and returns what came of it.
-    fn tell(&mut self, method: &str, params: &Value) -> Value {
+    pub(crate) fn tell(&mut self, method: &str, params: &Value) -> Value {
         self.asked += 1;
         let text = json!({"id": self.asked, "method": method, "params": params}).to_string();
         // A frame of text; its mask is zero, and changes nothing.
@@ -137,12 +137,12 @@ impl Browser {
         bytes
     }
 
-    fn value(&mut self, expression: &str) -> Value {
+    pub(crate) fn value(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true});
         self.tell("Runtime.evaluate", &params)["result"]["value"].clone()
     }
 
-    fn until(&mut self, expression: &str) {
+    pub(crate) fn until(&mut self, expression: &str) {
         let started = Instant::now();
         while self.value(expression) != true {
             assert!(
@@ -154,7 +154,7 @@ impl Browser {
         }
     }
 
-    fn visit(&mut self, url: &str) {
+    pub(crate) fn visit(&mut self, url: &str) {
         self.tell("Page.navigate", &json!({"url": url}));
         let url = serde_json::to_string(url).unwrap();
         self.until(&format!(
@@ -163,7 +163,7 @@ impl Browser {
     }
 
     /// Presses the button with this word.
-    fn press(&mut self, word: &str) {
+    pub(crate) fn press(&mut self, word: &str) {
         let pressed = self.value(&format!(
             "(() => {{ const b = [...document.querySelectorAll('button')].find(b => b.textContent === '{word}'); if (b) b.click(); return !!b; }})()"
         ));
@@ -172,7 +172,7 @@ impl Browser {
 
     /// Where `COPYDESK_PICTURES` names a folder: pictures of the page, wide and narrow, light and dark,
     /// and on paper.
-    fn pictures(&mut self, name: &str) {
+    pub(crate) fn pictures(&mut self, name: &str) {
         for (width, height) in [(1280, 900), (390, 844)] {
             let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500});
             self.tell("Emulation.setDeviceMetricsOverride", &size);

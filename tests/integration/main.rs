@@ -15,6 +15,7 @@ mod bad_database;
 mod broken;
 mod browser;
 mod console;
+mod console_pages;
 mod corpus;
 mod crash;
 mod decide;
