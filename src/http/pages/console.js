@@ -284,7 +284,7 @@ if (bar) {
       waits.add(id);
     }
   };
-  const heard = new EventSource(`${location.pathname.replace(/\/$/, "")}/live`);
+  const heard = new EventSource(`${location.pathname}/live?since=${bar.dataset.since}`);
   heard.addEventListener("changed", (event) => {
     const news = JSON.parse(event.data);
     missed ||= Boolean(news.missed);
