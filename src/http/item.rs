@@ -203,7 +203,7 @@ impl Done {
         let (listed, events) = at
             .store
             .read(|tx| Ok::<_, HttpError>((tx.listed(id)?, tx.events(id)?)))?;
-        let hers = events.iter().rev().find(|event| review_kind(&event.kind));
+        let hers = events.iter().rev().find(|event| is_moved_by(&event.kind));
         let (Some(listed), Some(event)) = (listed, hers) else {
             return Ok(None);
         };
@@ -235,7 +235,7 @@ impl Done {
 }
 
 /// Whether an event is more than a decision on its way into the file.
-fn review_kind(kind: &str) -> bool {
+fn is_moved_by(kind: &str) -> bool {
     let kinds = [
         "approved",
         "rejected",
