@@ -569,11 +569,12 @@ fn news_of_a_queue_come_as_they_happen_and_end_with_the_service() {
 /// Presses a key in a browser.
 fn key(browser: &mut Chromium, key: &str) {
     let text = if key.chars().count() == 1 { key } else { "" };
+    let code = if key == "Escape" { 27 } else { 0 };
     for kind in ["keyDown", "keyUp"] {
         let text = if kind == "keyDown" { text } else { "" };
         browser.tell(
             "Input.dispatchKeyEvent",
-            &json!({"type": kind, "key": key, "text": text}),
+            &json!({"type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code}),
         );
     }
 }
