@@ -7,6 +7,7 @@
     missing_docs
 )]
 
+mod accessible;
 mod alerts;
 mod architecture;
 mod backtest;
@@ -26,6 +27,7 @@ mod faces;
 mod files;
 mod fuzzed;
 mod golden;
+mod hands_on;
 mod hostile;
 mod http;
 mod identity;

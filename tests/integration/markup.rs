@@ -10,6 +10,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::accessible::pages_from;
 use crate::chromium::{Browser, has_browser};
 use crate::console;
 use crate::desk::Desk;
@@ -300,33 +301,6 @@ fn what_runs_and_what_is_asked_for_is_noticed() {
     assert!(ran >= 15 && left >= 10 && trap.caught() >= 5);
 }
 
-/// The pages that lead on from one another, but for those of single stories.
-fn pages_of(browser: &console::Browser<'_>) -> Vec<String> {
-    let mut pages = vec!["/".to_owned()];
-    let mut at = 0;
-    while at < pages.len() {
-        let page = browser.get(&pages[at]);
-        at += 1;
-        let links = page.body.split("href=\"/").skip(1);
-        for link in links.map(|link| link.split('"').next().unwrap()) {
-            let link = format!("/{}", link.replace("&amp;", "&").replace("&#38;", "&"));
-            let path = link.split(['?', '#']).next().unwrap();
-            let is_file = [".css", ".js", ".csv", ".json"]
-                .iter()
-                .any(|end| path.ends_with(end));
-            let like = |page: &&String| page.split(['?', '#']).next() == Some(path);
-            let is_more = pages.iter().filter(like).count() < 30 && !pages.contains(&link);
-            if !is_file && !path.starts_with("/items/") && !link.starts_with("//") && is_more {
-                pages.push(link.split('#').next().unwrap().to_owned());
-            }
-        }
-        assert!(pages.len() < 400, "{pages:#?}");
-    }
-    pages.sort();
-    pages.dedup();
-    pages
-}
-
 #[test]
 fn nothing_of_five_hundred_vectors_runs_or_is_fetched_whatever_field_it_is_in() {
     let vectors = vectors();
@@ -334,7 +308,11 @@ fn nothing_of_five_hundred_vectors_runs_or_is_fetched_whatever_field_it_is_in() 
     decide(&desk, &vectors);
     let site = Site::open(desk);
     let eve = console::Browser::sign_in(&site, "eve@example.org");
-    let pages = pages_of(&eve);
+    let pages = pages_from(&eve, 30);
+    let pages: Vec<String> = pages
+        .into_iter()
+        .filter(|path| !path.starts_with("/items/"))
+        .collect();
     let known = pages.join("\n");
     for place in [
         "/queues/general",
