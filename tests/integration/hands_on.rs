@@ -62,7 +62,7 @@ fn open(browser: &mut Browser, site: &Site, queue: &str) {
 const READY: &str = "document.documentElement.dataset.ready !== undefined";
 
 fn decided(site: &Site) -> i64 {
-    site.number("SELECT count(*) FROM decisions WHERE decided_by = 'ana@example.org'")
+    site.number("SELECT count(*) FROM decisions WHERE actor = 'ana@example.org'")
 }
 
 fn status(site: &Site, story: &str) -> String {
@@ -161,7 +161,7 @@ fn a_queue_of_twenty_is_cleared_by_keys_alone() {
         }
     }
     let reason = site
-        .number("SELECT count(*) FROM decisions WHERE verdict = 'reject' AND reason = 'off-topic'");
+        .number("SELECT count(*) FROM decisions WHERE kind = 'reject' AND reason = 'off-topic'");
     assert_eq!(reason, 4);
 }
 

@@ -115,6 +115,7 @@ A paragraph, and then {vector}
 
 /// Decides on some of them, with notes that hold all vectors.
 fn decide(desk: &Desk, vectors: &[String]) {
+    desk.at(&jiff::Timestamp::now().to_string());
     desk.scan();
     let ids = desk.queue();
     assert_eq!(ids.len(), vectors.len());

@@ -79,7 +79,9 @@ const TABLE: &[Row] = &[
     ("GET", "/queues/{name}", "", HERS),
     ("GET", "/items/{id}", "", HERS),
     ("GET", "/items/{id}/body", "", HERS),
-    ("POST", "/items/{id}", "verb=approve&version=1", form(303)),
+    ("POST", "/items/{id}", "verb=approve&item={id}@1", form(303)),
+    ("POST", "/queues/{name}", "verb=hold&until=1d&item={id}@1", form(200)),
+    ("GET", "/queues/{name}/live", "", HERS),
     // The last: it ends a session.
     ("POST", "/sign-out", "", [401, 200, 200, 200, 200, 401, 401]),
 ];
@@ -216,17 +218,19 @@ impl<'s> Stage<'s> {
         }
     }
 
-    fn fill(&self, text: &str) -> String {
-        if !text.contains("{id}") {
-            return text
-                .replace("{name}", "ai-desk")
-                .replace("{token}", "7")
-                .replace("{link}", "x");
-        }
+    /// A route and what is sent to it, with an item that nobody has touched.
+    fn filled(&self, route: &str, sent: &str) -> (String, String) {
+        let fill = |text: &str, id: i64| {
+            let text = text
+                .replace("{id}", &id.to_string())
+                .replace("{name}", "ai-desk");
+            text.replace("{token}", "7").replace("{link}", "x")
+        };
+        let needs = route.contains("{id}") || sent.contains("{id}");
         let at = self.next.get();
-        self.next.set(at + 1);
-        text.replace("{id}", &self.items[at].to_string())
-            .replace("{name}", "ai-desk")
+        self.next.set(at + usize::from(needs));
+        let id = if needs { self.items[at] } else { 0 };
+        (fill(route, id), fill(sent, id))
     }
 
     fn ask(
@@ -235,8 +239,7 @@ impl<'s> Stage<'s> {
         (method, route, sent): (&str, &str, &str),
         with_csrf: bool,
     ) -> (String, Answer) {
-        let path = self.fill(route);
-        let mut sent = self.fill(sent);
+        let (path, mut sent) = self.filled(route, sent);
         let is_api = route.starts_with("/api/");
         let kind = if is_api {
             "application/json"
