@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod backup;
+pub mod claims;
 pub mod decide;
 mod error;
 pub mod history;
@@ -31,7 +32,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
@@ -41,6 +42,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("store/migrations/0007_exchange.sql"),
     include_str!("store/migrations/0008_move.sql"),
     include_str!("store/migrations/0009_telling.sql"),
+    include_str!("store/migrations/0010_claims.sql"),
     include_str!("store/migrations/0011_console.sql"),
 ];
 
