@@ -124,11 +124,11 @@ impl<'a> Place<'a> {
     }
 }
 
-const ITEM: &str =
+pub(super) const ITEM: &str =
     "i.id, i.record, i.queue, i.status, i.version, i.revision, i.rank, i.arrived_at, i.due_at,
                     i.expires_at, i.held_until, i.changed_after_approval, i.claimed_by,
                     i.claimed_until, i.assigned_to, i.queue_by_hand";
-const LISTED: &str = "r.source, r.identity, r.title, a.quality, a.heat, a.topic,
+pub(super) const LISTED: &str = "r.source, r.identity, r.title, a.quality, a.heat, a.topic,
                       coalesce((SELECT l.path FROM locations l WHERE l.record = r.id
                        ORDER BY CASE WHEN l.missing_since IS NULL THEN 0 ELSE 1 END, l.first_seen, l.path LIMIT 1),
                        (SELECT min(m.path) FROM moved m WHERE m.record = r.id))";
@@ -181,7 +181,7 @@ impl Listed {
         self.title.as_deref().or(location).unwrap_or(&self.identity)
     }
 
-    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             item: Item::of(row)?,
             source: row.get(16)?,
@@ -295,10 +295,11 @@ impl Tx<'_> {
         place: &Place<'_>,
         now: Timestamp,
     ) -> Result<Item, StoreError> {
-        let sql = "INSERT INTO items (id, record, queue, status, version, revision, rank, arrived_at, due_at, expires_at)
+        let sql = "INSERT INTO items (id, record, queue, status, version, revision, rank, arrived_at, due_at, expires_at, score)
                    VALUES ((SELECT 1 + max(n) FROM (SELECT coalesce(max(id), 0) AS n FROM items
                                                     UNION ALL SELECT last_item FROM restores) AS given),
-                           ?1, ?2, 'pending', 1, ?3, ?4, ?5, ?6, ?7) RETURNING id";
+                           ?1, ?2, 'pending', 1, ?3, ?4, ?5, ?6, ?7,
+                           coalesce((SELECT total FROM assessments WHERE record = ?1), 0)) RETURNING id";
         let values = (
             record,
             place.queue,
