@@ -21,6 +21,8 @@ pub mod types;
 pub mod why;
 pub mod words;
 
+pub(crate) use decode::near as nearest;
+
 use crate::record::Hash;
 use crate::record::source::Source;
 use crate::record::value::Value;
@@ -32,6 +34,7 @@ use crate::rules::words::Phrase;
 use crate::schedule::cron::Schedule;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -77,8 +80,9 @@ pub struct RuleSet {
 }
 
 /// A place in a rule file: `rules/scoring.yaml:12`, which is also how it is stored and sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "String", from = "String")]
+#[schemars(with = "String")]
 pub struct Place {
     /// The folder's and the file's name.
     pub file: Arc<str>,

@@ -28,6 +28,7 @@ mod files;
 mod fuzzed;
 mod golden;
 mod hands_on;
+mod hands;
 mod hostile;
 mod http;
 mod identity;
