@@ -5,6 +5,7 @@
 //! `links`; what a request must look like, and what every answer carries, for `guard`.
 
 mod api;
+mod body;
 mod decide;
 mod desk;
 mod guard;
@@ -16,6 +17,7 @@ mod metrics;
 mod page;
 mod sign_in;
 mod traffic;
+mod story;
 mod visitor;
 mod work;
 
