@@ -4,6 +4,8 @@
 //! (`work`). A GET reads by a connection that SQLite lets change nothing. What a link may do is for
 //! `links`; what a request must look like, and what every answer carries, for `guard`.
 
+mod broken;
+mod chart;
 mod decide;
 mod desk;
 mod guard;
@@ -12,6 +14,8 @@ mod links;
 mod mails;
 mod page;
 mod sign_in;
+mod status;
+mod tokens;
 mod visitor;
 mod work;
 
@@ -252,6 +256,9 @@ fn router(site: &Arc<Site>) -> Router {
         .merge(page::assets())
         .merge(sign_in::routes())
         .merge(desk::routes())
+        .merge(broken::routes())
+        .merge(status::routes())
+        .merge(tokens::routes())
         .route("/healthz", get(health::lives))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
