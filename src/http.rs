@@ -6,6 +6,8 @@
 
 mod api;
 mod body;
+mod broken;
+mod chart;
 mod decide;
 mod desk;
 mod guard;
@@ -18,6 +20,8 @@ mod page;
 mod sign_in;
 mod traffic;
 mod story;
+mod status;
+mod tokens;
 mod visitor;
 mod work;
 
@@ -271,6 +275,9 @@ fn router(site: &Arc<Site>) -> Router {
         .merge(sign_in::routes())
         .merge(desk::routes())
         .merge(api::routes())
+        .merge(broken::routes())
+        .merge(status::routes())
+        .merge(tokens::routes())
         .route("/healthz", get(health::lives))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
