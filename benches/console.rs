@@ -63,8 +63,16 @@ fn main() -> anyhow::Result<()> {
     let first = "/queues/stock".to_owned();
     let last = desk.page(&mut client, 500.min(pending / 50))?;
     let items = |n: usize| format!("/items/{}", 1 + n * 37 % pending);
-    line("queue page, first", "5 ms, 25 ms", client.times(|_| first.clone())?);
-    line("queue page, five hundredth", "5 ms, 25 ms", client.times(|_| last.clone())?);
+    line(
+        "queue page, first",
+        "5 ms, 25 ms",
+        client.times(|_| first.clone())?,
+    );
+    line(
+        "queue page, five hundredth",
+        "5 ms, 25 ms",
+        client.times(|_| last.clone())?,
+    );
     line("item page", "5 ms, 25 ms", client.times(items)?);
     desk.decisions(&mut client)?;
     desk.load(seconds)?;
@@ -82,7 +90,10 @@ fn at(times: &[Duration], percent: usize) -> Duration {
     let mut times = times.to_vec();
     times.sort_unstable();
     let last = times.len().saturating_sub(1);
-    times.get((times.len() * percent / 100).min(last)).copied().unwrap_or_default()
+    times
+        .get((times.len() * percent / 100).min(last))
+        .copied()
+        .unwrap_or_default()
 }
 
 /// A large desk whose service runs.
@@ -140,7 +151,12 @@ impl Bench {
             .stdout(Stdio::null())
             .stderr(File::create(&log)?)
             .spawn()?;
-        let mut bench = Self { folder, service, address: String::new(), written: 0.into() };
+        let mut bench = Self {
+            folder,
+            service,
+            address: String::new(),
+            written: 0.into(),
+        };
         let started = Instant::now();
         loop {
             let said = fs::read_to_string(&log)?;
@@ -152,8 +168,14 @@ impl Bench {
             if !bench.address.is_empty() && bench.number(waits).is_ok_and(|it| it == count as i64) {
                 break;
             }
-            ensure!(bench.service.try_wait()?.is_none(), "the service ended: {said}");
-            ensure!(started.elapsed() < Duration::from_secs(600), "it does not begin: {said}");
+            ensure!(
+                bench.service.try_wait()?.is_none(),
+                "the service ended: {said}"
+            );
+            ensure!(
+                started.elapsed() < Duration::from_secs(600),
+                "it does not begin: {said}"
+            );
             thread::sleep(Duration::from_millis(100));
         }
         println!("the service has begun after {:.1?}", started.elapsed());
@@ -194,8 +216,15 @@ impl Bench {
         let mut path = "/queues/stock".to_owned();
         for n in 1..number {
             let page = client.get(&path)?;
-            let next = page.split("rel=\"next\"").next().filter(|before| before.len() < page.len());
-            let next = next.or_else(|| page.split(">Next").next().filter(|it| it.len() < page.len()));
+            let next = page
+                .split("rel=\"next\"")
+                .next()
+                .filter(|before| before.len() < page.len());
+            let next = next.or_else(|| {
+                page.split(">Next")
+                    .next()
+                    .filter(|it| it.len() < page.len())
+            });
             let next = next.and_then(|before| before.rsplit("href=\"").next()?.split('"').next());
             let next = next.with_context(|| format!("no page after {n}"))?;
             path = next.replace("&amp;", "&").replace("&#38;", "&");
@@ -218,7 +247,11 @@ impl Bench {
         }
         let times = at(&decided, 50).as_secs_f64() / at(&raw, 50).as_secs_f64();
         line("one fdatasync of 4 KiB", "", raw);
-        line("a decision, click to answered", "3 times a raw fdatasync", decided);
+        line(
+            "a decision, click to answered",
+            "3 times a raw fdatasync",
+            decided,
+        );
         println!("| … in raw fdatasyncs | 3 | {times:.1} | |");
         Ok(())
     }
@@ -239,7 +272,9 @@ impl Bench {
                 let (mut client, items) = (self.client(n), items.to_vec());
                 let first = started + pause.mul_f64(n as f64 / REVIEWERS as f64);
                 thread::spawn(move || -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
-                    let client = client.as_mut().map_err(|error| anyhow::anyhow!("{error}"))?;
+                    let client = client
+                        .as_mut()
+                        .map_err(|error| anyhow::anyhow!("{error}"))?;
                     let (mut decided, mut looked) = (Vec::new(), Vec::new());
                     for (turn, item) in items.into_iter().enumerate() {
                         let begins = first + pause.mul_f64(turn as f64);
@@ -270,7 +305,9 @@ impl Bench {
                     let name = format!("comes-{}", from + n);
                     write_story(&folder, &name)?;
                     let times = times.lock();
-                    times.map_err(|_| anyhow::anyhow!("a thread died"))?.insert(format!("{name}.md"), Instant::now());
+                    times
+                        .map_err(|_| anyhow::anyhow!("a thread died"))?
+                        .insert(format!("{name}.md"), Instant::now());
                     n += 1;
                 }
                 Ok(n)
@@ -279,10 +316,12 @@ impl Bench {
         let watcher = thread::spawn({
             let (reader, over) = (self.reader()?, Arc::clone(&over));
             move || -> anyhow::Result<HashMap<String, Instant>> {
-                let sql = "SELECT l.rowid, l.path FROM locations l JOIN items i ON i.record = l.record
+                let sql =
+                    "SELECT l.rowid, l.path FROM locations l JOIN items i ON i.record = l.record
                            WHERE l.rowid > ?1 ORDER BY l.rowid";
                 let mut seen = HashMap::new();
-                let mut last: i64 = reader.query_row("SELECT max(rowid) FROM locations", (), |row| row.get(0))?;
+                let mut last: i64 =
+                    reader.query_row("SELECT max(rowid) FROM locations", (), |row| row.get(0))?;
                 loop {
                     let is_over = over.load(Ordering::Relaxed);
                     let mut statement = reader.prepare_cached(sql)?;
@@ -322,16 +361,26 @@ impl Bench {
         let times = times.lock().map_err(|_| anyhow::anyhow!("a thread died"))?;
         let late: Vec<Duration> = times
             .iter()
-            .map(|(path, at)| seen.get(path).map_or(Duration::MAX, |seen| seen.saturating_duration_since(*at)))
+            .map(|(path, at)| {
+                seen.get(path)
+                    .map_or(Duration::MAX, |seen| seen.saturating_duration_since(*at))
+            })
             .collect();
         let latest = late.iter().max().copied().unwrap_or_default();
         let rate = decided.len() as f64 / lasts.as_secs_f64();
-        println!("| {REVIEWERS} reviewers, {rate:.1} decisions and {:.0} files a second: errors | 0 | {} | |", count as f64 / lasts.as_secs_f64(), errors.len());
+        println!(
+            "| {REVIEWERS} reviewers, {rate:.1} decisions and {:.0} files a second: errors | 0 | {} | |",
+            count as f64 / lasts.as_secs_f64(),
+            errors.len()
+        );
         line("… a decision", "p99 under 250 ms", decided);
         line("… an item page", "p99 under 250 ms", looked);
         line("… a file is in its queue after", "", late);
         println!("| … the latest of {count} | 5 s | {latest:.2?} | |");
-        errors.iter().take(5).for_each(|error| println!("error: {error}"));
+        errors
+            .iter()
+            .take(5)
+            .for_each(|error| println!("error: {error}"));
         Ok(())
     }
 
@@ -354,7 +403,10 @@ fn write_story(folder: &Path, name: &str) -> anyhow::Result<()> {
         "---\ntitle: A story called {name}\nexcerpt: What there is to know about {name}.\noriginalUrl: https://live.example.org/{name}\nquality: 1000\nheat: 3\npublished: false\ntopics: [AI, Health]\nprovider: {{name: Example Daily, domain: daily.example.org}}\n---\nThe council voted on Monday evening; {name}.\n"
     );
     // Whole at once, as feeds do that care.
-    let (made, file) = (folder.join(format!(".{name}")), folder.join(format!("{name}.md")));
+    let (made, file) = (
+        folder.join(format!(".{name}")),
+        folder.join(format!("{name}.md")),
+    );
     fs::write(&made, text)?;
     Ok(fs::rename(made, file)?)
 }
@@ -364,7 +416,10 @@ fn weight(client: &mut Client, paths: &[&str]) -> anyhow::Result<()> {
     for path in paths {
         let page = client.get(path)?;
         let mut all = vec![(*path).to_owned()];
-        for mark in ["<link rel=\"stylesheet\" href=\"", "<script type=\"module\" src=\""] {
+        for mark in [
+            "<link rel=\"stylesheet\" href=\"",
+            "<script type=\"module\" src=\"",
+        ] {
             let found = page.split(mark).skip(1);
             all.extend(found.filter_map(|rest| Some(rest.split('"').next()?.to_owned())));
         }
@@ -377,7 +432,10 @@ fn weight(client: &mut Client, paths: &[&str]) -> anyhow::Result<()> {
             at += 1;
             if asset.ends_with(".js") {
                 let text = client.get(&asset)?;
-                let imports = text.split("from \"").skip(1).filter_map(|rest| rest.split('"').next());
+                let imports = text
+                    .split("from \"")
+                    .skip(1)
+                    .filter_map(|rest| rest.split('"').next());
                 for import in imports.map(|it| it.trim_start_matches('.').to_owned()) {
                     if !all.contains(&import) {
                         all.push(import);
@@ -391,7 +449,11 @@ fn weight(client: &mut Client, paths: &[&str]) -> anyhow::Result<()> {
         }
         #[allow(clippy::cast_precision_loss)]
         let kib = sum as f64 / 1024.0;
-        println!("| weight of {} with {} | 60 KiB | {kib:.1} KiB | |", all[0], all[1..].join(", "));
+        println!(
+            "| weight of {} with {} | 60 KiB | {kib:.1} KiB | |",
+            all[0],
+            all[1..].join(", ")
+        );
     }
     Ok(())
 }
@@ -408,11 +470,18 @@ impl Client {
     fn open(address: &str, session: &str) -> anyhow::Result<Self> {
         let stream = BufReader::new(TcpStream::connect(address)?);
         let (address, session) = (address.to_owned(), session.to_owned());
-        let mut client = Self { address, session, csrf: String::new(), stream };
+        let mut client = Self {
+            address,
+            session,
+            csrf: String::new(),
+            stream,
+        };
         client.stream.get_ref().set_nodelay(true)?;
         let page = client.get("/")?;
         let csrf = page.split("name=\"csrf\" content=\"").nth(1);
-        let csrf = csrf.and_then(|rest| rest.split('"').next()).context("no session")?;
+        let csrf = csrf
+            .and_then(|rest| rest.split('"').next())
+            .context("no session")?;
         client.csrf = csrf.to_owned();
         Ok(client)
     }
@@ -437,7 +506,10 @@ impl Client {
     fn approve(&mut self, (id, version): (i64, i64)) -> anyhow::Result<()> {
         let form = format!("csrf={}&item={id}@{version}&verb=approve", self.csrf);
         let (status, text) = self.ask("POST", &format!("/items/{id}"), &form)?;
-        ensure!(status == 200 && text.contains("\"done\":true"), "{id}: {status}: {text}");
+        ensure!(
+            status == 200 && text.contains("\"done\":true"),
+            "{id}: {status}: {text}"
+        );
         Ok(())
     }
 
@@ -446,9 +518,14 @@ impl Client {
             String::new()
         } else {
             let (address, length) = (&self.address, form.len());
-            format!("Origin: http://{address}\r\nAccept: application/json\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n")
+            format!(
+                "Origin: http://{address}\r\nAccept: application/json\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n"
+            )
         };
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nCookie: copydesk={}\r\n{kind}\r\n{form}", self.address, self.session);
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nCookie: copydesk={}\r\n{kind}\r\n{form}",
+            self.address, self.session
+        );
         match self.talk(&request) {
             Ok(answer) => Ok(answer),
             // A connection is closed after two minutes; browsers open another.

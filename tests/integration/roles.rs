@@ -50,6 +50,12 @@ const fn form(status: u16) -> [u16; 7] {
     [401, status, 404, status, status, 401, 401]
 }
 
+/// What the API tells programs that may read.
+const TOLD: [u16; 7] = [401, 401, 401, 401, 401, 200, 200];
+
+/// What programs do that may decide.
+const DONE: [u16; 7] = [401, 401, 401, 401, 401, 403, 200];
+
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     ("GET", "/healthz", "", all(200)),
@@ -82,6 +88,16 @@ const TABLE: &[Row] = &[
     ("POST", "/items/{id}", "verb=approve&item={id}@1", form(303)),
     ("POST", "/queues/{name}", "verb=hold&until=1d&item={id}@1", form(200)),
     ("GET", "/queues/{name}/live", "", HERS),
+    ("GET", "/api/v1/openapi.json", "", all(200)),
+    ("GET", "/api/v1/status", "", TOLD),
+    ("GET", "/api/v1/queues", "", TOLD),
+    ("GET", "/api/v1/items/{id}", "", TOLD),
+    ("GET", "/api/v1/records/{id}", "", TOLD),
+    ("GET", "/api/v1/broken", "", TOLD),
+    ("POST", "/api/v1/items/{id}/decisions", r#"{"verb": "approve", "version": 1}"#, DONE),
+    ("POST", "/api/v1/items/{id}/claim", "", DONE),
+    ("DELETE", "/api/v1/items/{id}/claim", "", DONE),
+    ("POST", "/api/v1/items/{id}/hand-over", r#"{"to": "general", "version": 1}"#, DONE),
     // The last: it ends a session.
     ("POST", "/sign-out", "", [401, 200, 200, 200, 200, 401, 401]),
 ];
@@ -123,6 +139,10 @@ fn routes() -> BTreeSet<(String, String)> {
             .filter(|call| call.starts_with('('))
         {
             let Some(path) = named.captures(call) else {
+                if call.starts_with("(&path, on(endpoint.verb.filter(), answer))") {
+                    routes.extend(endpoints(&root));
+                    continue;
+                }
                 // The one list of files that pages load.
                 assert!(
                     call.starts_with("(ASSETS[n].0, get("),
@@ -158,6 +178,19 @@ fn routes() -> BTreeSet<(String, String)> {
     routes
 }
 
+/// Those of the API, which are made from a table.
+fn endpoints(root: &Path) -> Vec<(String, String)> {
+    let table = fs::read_to_string(root.join("http/api/table.rs")).unwrap();
+    let table = table.split("ENDPOINTS:").nth(1).unwrap();
+    let endpoint = Regex::new(r#"verb: Verb::(\w+),\s*path: "([^"]+)""#).unwrap();
+    let all = endpoint.captures_iter(table);
+    let all: Vec<_> = all
+        .map(|found| (found[1].to_uppercase(), format!("/api/v1{}", &found[2])))
+        .collect();
+    assert_eq!(all.len(), table.matches("Endpoint {").count());
+    all
+}
+
 #[test]
 fn every_route_is_in_the_table_once() {
     let rows: Vec<_> = TABLE
@@ -188,6 +221,11 @@ fn desk(count: usize) -> Desk {
     desk
 }
 
+/// Behind a proxy, which says for whom it asks.
+fn open(desk: Desk) -> Site {
+    Site::open_as(desk, &[("COPYDESK_TRUSTED_PROXIES", "127.0.0.1")])
+}
+
 /// What one of them sends with a request.
 enum Who<'s> {
     Nobody,
@@ -199,6 +237,7 @@ struct Stage<'s> {
     site: &'s Site,
     items: Vec<i64>,
     next: Cell<usize>,
+    asked: Cell<usize>,
 }
 
 impl<'s> Stage<'s> {
@@ -215,6 +254,7 @@ impl<'s> Stage<'s> {
             site,
             items: all.into_iter().filter(|id| *id != other).collect(),
             next: Cell::new(0),
+            asked: Cell::new(0),
         }
     }
 
@@ -246,7 +286,19 @@ impl<'s> Stage<'s> {
         } else {
             "application/x-www-form-urlencoded"
         };
-        let mut headers = vec![("Content-Type", kind.to_owned())];
+        let asked = self.asked.get();
+        self.asked.set(asked + 1);
+        let mut headers = vec![
+            ("Content-Type", kind.to_owned()),
+            // How often one address may ask is another matter.
+            (
+                "X-Forwarded-For",
+                format!("10.0.{}.{}", asked / 250, asked % 250),
+            ),
+        ];
+        if is_api && method == "POST" {
+            headers.push(("Idempotency-Key", uuid::Uuid::now_v7().to_string()));
+        }
         match who {
             Who::Nobody => headers.push(("Origin", self.site.url())),
             Who::Program(token) => headers.push(("Authorization", format!("Bearer {token}"))),
@@ -342,7 +394,7 @@ fn everyone_may_do_what_the_table_says_and_nothing_else() {
         .iter()
         .filter(|row| row.1.contains("{id}") || row.2.contains("{id}"))
         .count();
-    let site = Site::open(desk(needed * 6).with_rules("reviewers.yaml", REVIEWERS));
+    let site = open(desk(needed * 6).with_rules("reviewers.yaml", REVIEWERS));
     let stage = Stage::new(&site);
     let programs = [("read", Scope::Read), ("decide", Scope::Decide)];
     let [reads, decides] = programs.map(|(name, scope)| Who::Program(token(&site, name, scope)));
@@ -360,7 +412,7 @@ fn everyone_may_do_what_the_table_says_and_nothing_else() {
         wrong.extend(tries(&stage, column, &who));
     }
     // While the rules name nobody, who has the terminal comes in, and is an editor.
-    let site = Site::open(desk(needed).with_rules("reviewers.yaml", "reviewers: []\n"));
+    let site = open(desk(needed).with_rules("reviewers.yaml", "reviewers: []\n"));
     let link = copydesk::http::sign_in_link(
         &mut Store::open(&site.desk.path("state/copydesk.db")).unwrap(),
         "",
@@ -383,7 +435,7 @@ fn without_its_session_s_word_a_form_does_nothing_and_no_other_method_does() {
         .filter(|row| !row.1.starts_with("/api/") && row.3[0] == 401)
         .collect();
     assert!(forms.len() >= 3);
-    let site = Site::open(desk(4 * forms.len()).with_rules("reviewers.yaml", REVIEWERS));
+    let site = open(desk(4 * forms.len()).with_rules("reviewers.yaml", REVIEWERS));
     let stage = Stage::new(&site);
     let eve = Who::Session(Browser::sign_in(&site, "eve@example.org"));
     let before = stage.kept();
