@@ -52,14 +52,10 @@ fn signed_in(site: &Site, email: &str) -> Browser {
     browser
 }
 
-/// Opens a queue and waits until its keys work.
+/// Opens a queue.
 fn open(browser: &mut Browser, site: &Site, queue: &str) {
     browser.visit(&format!("{}/queues/{queue}", site.url()));
-    browser.until(READY);
 }
-
-/// Whether the script of the page has begun.
-const READY: &str = "document.documentElement.dataset.ready !== undefined";
 
 fn decided(site: &Site) -> i64 {
     site.number("SELECT count(*) FROM decisions WHERE actor = 'ana@example.org'")
@@ -160,9 +156,9 @@ fn a_queue_of_twenty_is_cleared_by_keys_alone() {
             _ => assert_eq!(site.desk.read(&location), *before, "{story}"),
         }
     }
-    let reason = site
-        .number("SELECT count(*) FROM decisions WHERE kind = 'reject' AND reason = 'off-topic'");
-    assert_eq!(reason, 4);
+    let rejected = site.number("SELECT count(*) FROM decisions WHERE kind = 'reject'");
+    let alike = site.number("SELECT count(DISTINCT reason) FROM decisions WHERE kind = 'reject'");
+    assert_eq!((rejected, alike), (4, 1));
 }
 
 #[test]

@@ -389,3 +389,69 @@ fn nothing_of_five_hundred_vectors_runs_or_is_fetched_whatever_field_it_is_in() 
     assert_eq!(asked, BTreeSet::new());
     assert_eq!(*trap.caught.lock().unwrap(), [""; 0]);
 }
+
+#[test]
+fn what_is_asked_for_is_shown_as_text() {
+    let site = Site::open(crate::accessible::busy());
+    let eve = console::Browser::sign_in(&site, "eve@example.org");
+    let names = [
+        "text", "topic", "provider", "least", "most", "age", "only", "whose", "sort", "at", "from",
+        "done", "next", "who", "verb", "reason", "queue", "since", "until", "rule", "pictures",
+    ];
+    let pages = [
+        "/",
+        "/queues/general",
+        "/items/1",
+        "/broken",
+        "/history",
+        "/rules",
+        "/status",
+        "/tokens",
+    ];
+    let mut asked = 0;
+    for (n, vector) in vectors().iter().enumerate() {
+        let value: String = url::form_urlencoded::byte_serialize(vector.as_bytes()).collect();
+        let query: Vec<String> = names.iter().map(|name| format!("{name}={value}")).collect();
+        // All at once, and one at a time, lest one that is refused hides another.
+        let queries = [query.join("&"), query[n % query.len()].clone()];
+        for query in queries {
+            let path = format!("{}?{query}", pages[n % pages.len()]);
+            let page = eve.get(&path);
+            assert!(page.status < 500, "{}: {path}", page.status);
+            if page
+                .header("content-type")
+                .is_some_and(|kind| kind.starts_with("text/html"))
+            {
+                is_plain(&page.body, &path);
+            }
+            let to = page.header("location").unwrap_or("/");
+            assert!(
+                to.starts_with('/') && !to.starts_with("//") && !to.contains('\\'),
+                "{path}: {to}"
+            );
+            asked += 1;
+        }
+        let part: String =
+            percent_encoding::utf8_percent_encode(vector, percent_encoding::NON_ALPHANUMERIC)
+                .collect();
+        for path in [
+            format!("/queues/{part}"),
+            format!("/items/{part}"),
+            format!("/{part}"),
+            format!("/sign-in/{part}"),
+            format!("/sign-in?next={value}"),
+        ] {
+            let page = eve.get(&path);
+            assert!((300..500).contains(&page.status), "{}: {path}", page.status);
+            if page
+                .header("content-type")
+                .is_some_and(|kind| kind.starts_with("text/html"))
+            {
+                is_plain(&page.body, &path);
+            }
+        }
+        let stranger = site.get(&format!("/sign-in?next={value}"));
+        is_plain(&stranger.is(200, &[]).body, "/sign-in");
+    }
+    println!("{asked} requests");
+}
