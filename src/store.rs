@@ -16,6 +16,7 @@ pub mod late;
 pub mod lock;
 pub mod mails;
 pub mod pages;
+pub mod past;
 pub mod records;
 pub mod relay;
 pub mod restore;

@@ -72,10 +72,22 @@ impl Outcome {
         self.became == Became::Done
     }
 
+    /// Of an item that is not hers.
+    pub(super) fn unknown(item: ItemRef, note: &Note) -> Self {
+        Self {
+            item,
+            became: Became::Refused(note.status),
+            said: format!("{}: {}", item.id, note.text.join(" ")),
+            happened: Vec::new(),
+            is_undone: false,
+        }
+    }
+
     /// For our script.
     pub(super) fn json(&self) -> Json {
         let happened = self.happened.iter();
-        let happened = happened.map(|(at, what, changes)| json!({"at": at, "what": what, "changes": changes}));
+        let happened =
+            happened.map(|(at, what, changes)| json!({"at": at, "what": what, "changes": changes}));
         json!({
             "item": self.item.to_string(),
             "done": self.is_done(),
@@ -121,11 +133,15 @@ impl<'f> Wish<'f> {
         };
         let until = until.filter(|_| does == Does::Decides(Verdict::Hold));
         let until = until.map(|text| schedule::moment(text, at.now, &at.visitor.timezone()));
-        let until = until.transpose().map_err(|_| wrong("Choose a day to hold it until."))?;
+        let until = until
+            .transpose()
+            .map_err(|_| wrong("Choose a day to hold it until."))?;
         Ok(Self {
             does,
             key: form.get("key").unwrap_or_default(),
-            reason: form.get("reason").filter(|_| does == Does::Decides(Verdict::Reject)),
+            reason: form
+                .get("reason")
+                .filter(|_| does == Does::Decides(Verdict::Reject)),
             note,
             until,
             to: form.get("to").unwrap_or_default(),
@@ -201,7 +217,10 @@ impl<'f> Wish<'f> {
             Does::Decides(verdict) => decided(verdict, listed, &zone),
         };
         Outcome {
-            item: ItemRef { id, version: Some(item.version) },
+            item: ItemRef {
+                id,
+                version: Some(item.version),
+            },
             became: Became::Done,
             said,
             happened: Vec::new(),
@@ -209,11 +228,19 @@ impl<'f> Wish<'f> {
         }
     }
 
-    fn refused(&self, at: &mut At<'_>, asked: ItemRef, error: &ReviewError) -> Result<Outcome, HttpError> {
+    fn refused(
+        &self,
+        at: &mut At<'_>,
+        asked: ItemRef,
+        error: &ReviewError,
+    ) -> Result<Outcome, HttpError> {
         // By looking at its file it may have gone to a queue that is not hers.
         let listed = at.item(asked.id)?;
         let (id, zone) = (asked.id, at.visitor.timezone());
-        let item = ItemRef { id, version: Some(listed.item.version) };
+        let item = ItemRef {
+            id,
+            version: Some(listed.item.version),
+        };
         let refused = |status, said: String| Outcome {
             item,
             became: Became::Refused(status),
@@ -231,7 +258,10 @@ impl<'f> Wish<'f> {
                     became: Became::Stale,
                     ..refused(
                         StatusCode::CONFLICT,
-                        format!("{id} has moved on and is {} now: {title}", listed.item.status),
+                        format!(
+                            "{id} has moved on and is {} now: {title}",
+                            listed.item.status
+                        ),
                     )
                 }
             }
@@ -239,19 +269,28 @@ impl<'f> Wish<'f> {
                 refused(StatusCode::CONFLICT, format!("{id}: {}", not_now(*status)))
             }
             ReviewError::Claimed { by, .. } => {
-                let until = listed.item.claim(at.now).map(|(_, until)| clock(until, &zone));
-                let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+                let until = listed
+                    .item
+                    .claim(at.now)
+                    .map(|(_, until)| clock(until, &zone));
+                let until = until
+                    .map(|until| format!(" until {until}"))
+                    .unwrap_or_default();
                 let by = who(at, by);
-                refused(StatusCode::CONFLICT, format!("{by} has claimed {id}{until}: {title}"))
+                refused(
+                    StatusCode::CONFLICT,
+                    format!("{by} has claimed {id}{until}: {title}"),
+                )
             }
             ReviewError::EditorsOnly { .. } => refused(
                 StatusCode::FORBIDDEN,
                 format!("Someone else decided {id}, and only an editor takes that back: {title}"),
             ),
             ReviewError::Closed { .. } => refused(StatusCode::CONFLICT, sentence(error)),
-            ReviewError::Past(_) => {
-                refused(StatusCode::BAD_REQUEST, "That day has begun; choose a later one.".into())
-            }
+            ReviewError::Past(_) => refused(
+                StatusCode::BAD_REQUEST,
+                "That day has begun; choose a later one.".into(),
+            ),
             error => refused(StatusCode::BAD_REQUEST, sentence(error)),
         })
     }

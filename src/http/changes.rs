@@ -40,7 +40,9 @@ pub(super) struct Line {
 pub(super) fn last(events: &[Event], at: &At<'_>) -> Option<(String, Vec<Change>)> {
     let zone = at.visitor.timezone();
     let mut revised = events.iter().rev().filter(|event| event.kind == "revised");
-    revised.next().map(|event| (clock(event.at, &zone), changes(event)))
+    revised
+        .next()
+        .map(|event| (clock(event.at, &zone), changes(event)))
 }
 
 /// The history, the newest first.
@@ -65,7 +67,12 @@ fn line(event: &Event, at: &At<'_>) -> Line {
         kind => in_words(&format!("{kind} by {by}")).replace('_', " "),
     };
     if let Some(reason) = detail("reason") {
-        let reason = at.rules.desk.reject_reasons.get(reason).map_or(reason, String::as_str);
+        let reason = at
+            .rules
+            .desk
+            .reject_reasons
+            .get(reason)
+            .map_or(reason, String::as_str);
         what.push_str(&format!(": {}", shown::line(reason, 80)));
     }
     if let Some(until) = detail("until").and_then(|until| until.parse::<Timestamp>().ok()) {
@@ -81,7 +88,10 @@ fn line(event: &Event, at: &At<'_>) -> Line {
 }
 
 fn changes(event: &Event) -> Vec<Change> {
-    let changed = event.detail.as_ref().and_then(|detail| detail.get("changed")?.as_array());
+    let changed = event
+        .detail
+        .as_ref()
+        .and_then(|detail| detail.get("changed")?.as_array());
     let change = |change: &Json| {
         let text = |key: &str| change.get(key).and_then(Json::as_str).unwrap_or_default();
         let parts = diff(text("before"), text("after"));
@@ -122,7 +132,8 @@ fn words(text: &str) -> Vec<&str> {
     while let Some(first) = rest.chars().next() {
         let is_word = first.is_alphanumeric();
         let length = if is_word {
-            rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len())
+            rest.find(|c: char| !c.is_alphanumeric())
+                .unwrap_or(rest.len())
         } else {
             first.len_utf8()
         };
@@ -141,7 +152,10 @@ mod tests {
     fn a_change_is_told_by_its_words() {
         use Part::{Gone, New, Same};
         let parts = |parts: &[(fn(String) -> Part, &str)]| -> Vec<Part> {
-            parts.iter().map(|(part, text)| part((*text).to_owned())).collect()
+            parts
+                .iter()
+                .map(|(part, text)| part((*text).to_owned()))
+                .collect()
         };
         for (before, after, expected) in [
             (
@@ -150,9 +164,17 @@ mod tests {
                 parts(&[(Same, "Heat pump hums in B"), (Gone, " flat")]),
             ),
             ("", "new", parts(&[(New, "new")])),
-            ("[AI, Aws]", "[AI]", parts(&[(Same, "[AI"), (Gone, ", Aws"), (Same, "]")])),
+            (
+                "[AI, Aws]",
+                "[AI]",
+                parts(&[(Same, "[AI"), (Gone, ", Aws"), (Same, "]")]),
+            ),
             ("same", "same", parts(&[(Same, "same")])),
-            ("Zürich 1", "Zürich 2", parts(&[(Same, "Zürich "), (Gone, "1"), (New, "2")])),
+            (
+                "Zürich 1",
+                "Zürich 2",
+                parts(&[(Same, "Zürich "), (Gone, "1"), (New, "2")]),
+            ),
         ] {
             assert_eq!(diff(before, after), expected);
         }

@@ -1,5 +1,6 @@
 //! The page of a story, and deciding on it by its buttons.
 
+use crate::http::acts;
 use crate::http::links::{DECIDING, Guest, VERDICTS, admit};
 use crate::http::page::{Note, html};
 use crate::http::story::{self, Seen, possible};
@@ -222,17 +223,11 @@ fn moved_on(guest: &Guest<'_>, listed: &Listed, happened: Vec<Happened>) -> Note
 
 /// Nothing that the link lets her do can be done.
 fn not_now(status: Status) -> Note {
-    let text = match status {
-        Status::Withdrawn => {
-            "There is nothing to decide: its file is gone, or someone else has published it."
-        }
-        Status::Expired => "It was closed, since nobody decided in time.",
-        Status::Held => "It is held already.",
-        Status::Approved => "It is approved already.",
-        Status::Rejected => "It is rejected already.",
-        Status::Pending => "It waits for a decision of another kind.",
-    };
-    Note::new(StatusCode::CONFLICT, "Nothing to decide", &[text])
+    Note::new(
+        StatusCode::CONFLICT,
+        "Nothing to decide",
+        &[acts::not_now(status)],
+    )
 }
 
 /// The first paragraphs of a body, as plain text, and whether there is more.

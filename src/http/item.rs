@@ -20,7 +20,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
-use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -61,7 +60,9 @@ async fn act(
 ) -> Response {
     let is_script = acts::wants_json(&headers);
     let act = move |at: &mut At<'_>, form: &Form| {
-        let item = form.get("item").and_then(|item| item.parse::<ItemRef>().ok());
+        let item = form
+            .get("item")
+            .and_then(|item| item.parse::<ItemRef>().ok());
         let item = item.filter(|item| item.id == id && item.version.is_some());
         let item = item.ok_or_else(|| {
             let text = "The form does not say which version of the item it is about.";
@@ -97,20 +98,34 @@ async fn act(
 fn next(at: &mut At<'_>, id: i64, form: &Form, view: Option<View>) -> Result<String, HttpError> {
     let next = local_path(form.get("next"));
     let number = next.strip_prefix("/items/").unwrap_or_default();
-    let number = number.split('?').next().and_then(|number| number.parse().ok());
+    let number = number
+        .split('?')
+        .next()
+        .and_then(|number| number.parse().ok());
     if let Some(number) = number
-        && at.item(number).is_ok_and(|listed| listed.item.status == Status::Pending)
+        && at
+            .item(number)
+            .is_ok_and(|listed| listed.item.status == Status::Pending)
     {
         return Ok(next.to_owned());
     }
     let view = match view {
         Some(view) => view,
-        None => View::of(&at.store.read(|tx| tx.item(id))?.map(|item| item.queue).unwrap_or_default()),
+        None => View::of(
+            &at.store
+                .read(|tx| tx.item(id))?
+                .map(|item| item.queue)
+                .unwrap_or_default(),
+        ),
     };
     if !at.visitor.may_see(&view.queue) {
         return Ok("/".into());
     }
-    let first = view.rows(at)?.rows.into_iter().find(|row| row.listed.item.id != id);
+    let first = view
+        .rows(at)?
+        .rows
+        .into_iter()
+        .find(|row| row.listed.item.id != id);
     Ok(match first {
         Some(row) => format!("/items/{}?{}", row.listed.item.id, view.from()),
         None => view.path(),
@@ -161,6 +176,10 @@ struct ItemPage<'a> {
 }
 
 impl ItemPage<'_> {
+    fn id(&self) -> &str {
+        self.seen.tag.split('@').next().unwrap_or_default()
+    }
+
     fn may(&self, verb: &str) -> bool {
         self.verdicts.iter().any(|verdict| verdict.as_str() == verb)
     }
@@ -181,7 +200,9 @@ pub(super) struct Done {
 impl Done {
     /// What she did last to an item, if nothing has happened to it since.
     pub(super) fn by_her(at: &mut At<'_>, id: i64) -> Result<Option<Self>, HttpError> {
-        let (listed, events) = at.store.read(|tx| Ok::<_, HttpError>((tx.listed(id)?, tx.events(id)?)))?;
+        let (listed, events) = at
+            .store
+            .read(|tx| Ok::<_, HttpError>((tx.listed(id)?, tx.events(id)?)))?;
         let hers = events.iter().rev().find(|event| review_kind(&event.kind));
         let (Some(listed), Some(event)) = (listed, hers) else {
             return Ok(None);
@@ -190,8 +211,15 @@ impl Done {
             return Ok(None);
         }
         let zone = at.visitor.timezone();
-        let verdict = [Verdict::Approve, Verdict::Reject, Verdict::Hold, Verdict::Reopen];
-        let verdict = verdict.into_iter().find(|verdict| verdict.past() == event.kind);
+        let verdict = [
+            Verdict::Approve,
+            Verdict::Reject,
+            Verdict::Hold,
+            Verdict::Reopen,
+        ];
+        let verdict = verdict
+            .into_iter()
+            .find(|verdict| verdict.past() == event.kind);
         let said = match verdict {
             Some(verdict) => acts::decided(verdict, &listed, &zone),
             None => format!("Handed {id} over: {}", story::title(&listed)),
@@ -208,7 +236,15 @@ impl Done {
 
 /// Whether an event is more than a decision on its way into the file.
 fn review_kind(kind: &str) -> bool {
-    let kinds = ["approved", "rejected", "held", "reopened", "handed_over", "revised", "routed"];
+    let kinds = [
+        "approved",
+        "rejected",
+        "held",
+        "reopened",
+        "handed_over",
+        "revised",
+        "routed",
+    ];
     kinds.contains(&kind)
 }
 
@@ -229,12 +265,20 @@ fn page(at: &mut At<'_>, id: i64, asked: Asked) -> Result<Response, HttpError> {
     let zone = at.visitor.timezone();
     let with_pictures = story::with_pictures(at.rules, own || asked.pictures);
     let told = Story::of(&whole.record, whole.hits.clone(), None);
-    let has_picture = told.picture.is_some() || whole.body.contains("![") || whole.body.contains("<img");
+    let has_picture =
+        told.picture.is_some() || whole.body.contains("![") || whole.body.contains("<img");
     let seen = Seen::of(&listed, (told, &whole.hits), &zone, with_pictures, at.now);
     let shown_with = if asked.pictures { "&pictures=yes" } else { "" };
     let asks = at.rules.desk.pictures == "ask" && !with_pictures && has_picture;
-    let done = asked.done.map(|done| Done::by_her(at, done)).transpose()?.flatten();
-    let status = asked.outcome.as_ref().map_or(StatusCode::OK, Outcome::status);
+    let done = asked
+        .done
+        .map(|done| Done::by_her(at, done))
+        .transpose()?
+        .flatten();
+    let status = asked
+        .outcome
+        .as_ref()
+        .map_or(StatusCode::OK, Outcome::status);
     let title = seen.title.clone();
     let claim = listed.item.claim(at.now);
     let again = &whole.again;
@@ -258,14 +302,21 @@ fn page(at: &mut At<'_>, id: i64, asked: Asked) -> Result<Response, HttpError> {
         fields: fields(&whole),
         near: again.near.iter().map(story::near).collect(),
         missing: again.not_evaluated.iter().map(missing).collect(),
-        shadow: again.shadow.iter().map(|hit| {
-            let why = hit.why.as_deref().unwrap_or_default();
-            shown::line(&format!("{:+} {} ({why})", hit.points, hit.rule), 200)
-        }).collect(),
+        shadow: again
+            .shadow
+            .iter()
+            .map(|hit| {
+                let why = hit.why.as_deref().unwrap_or_default();
+                shown::line(&format!("{:+} {} ({why})", hit.points, hit.rule), 200)
+            })
+            .collect(),
         is_unexplained: !again.current,
         changed: changes::last(&events, at).filter(|_| seen.status.is_open()),
         lines: changes::history(&events, at),
-        location: listed.location.as_ref().map(|it| shown::line(it.as_str(), 200)),
+        location: listed
+            .location
+            .as_ref()
+            .map(|it| shown::line(it.as_str(), 200)),
         list: view,
         seen,
     };
@@ -275,7 +326,12 @@ fn page(at: &mut At<'_>, id: i64, asked: Asked) -> Result<Response, HttpError> {
 
 /// What she may decide on it as it stands.
 fn verdicts(at: &At<'_>, listed: &Listed, whole: &report::ItemPage) -> Vec<Verdict> {
-    let all = [Verdict::Approve, Verdict::Reject, Verdict::Hold, Verdict::Reopen];
+    let all = [
+        Verdict::Approve,
+        Verdict::Reject,
+        Verdict::Hold,
+        Verdict::Reopen,
+    ];
     let mut verdicts = possible(listed.item.status, &all);
     let last = whole.decisions.last().map(|last| last.actor.as_str());
     let hers = at.visitor.is_editor() || last == Some(&*at.visitor.actor().name());
@@ -304,8 +360,15 @@ fn hands(at: &At<'_>, listed: &Listed, whole: &report::ItemPage) -> Vec<String> 
         });
     }
     let decided = whole.decisions.iter().rev().take(3).map(|decision| {
-        let verdict = decision.kind.parse::<Verdict>().map_or(decision.kind, Verdict::past);
-        let when = decision.at.parse().map(|when| clock(when, &zone)).unwrap_or_default();
+        let verdict = decision
+            .kind
+            .parse::<Verdict>()
+            .map_or(decision.kind, Verdict::past);
+        let when = decision
+            .at
+            .parse()
+            .map(|when| clock(when, &zone))
+            .unwrap_or_default();
         let (by, version) = (who(at, &decision.actor), decision.version);
         format!("{by} {verdict} version {version}, {when}")
     });
@@ -318,7 +381,9 @@ pub(super) fn reviewers(at: &At<'_>, queue: &str) -> Vec<(String, String)> {
     let me = at.visitor.actor().name();
     let others = at.rules.reviewers.iter();
     let others = others.filter(|other| other.may_decide_in(queue) && other.email != me);
-    others.map(|other| (other.email.clone(), shown::line(&other.name, 60))).collect()
+    others
+        .map(|other| (other.email.clone(), shown::line(&other.name, 60)))
+        .collect()
 }
 
 /// The other queues in which people decide.

@@ -5,8 +5,8 @@ use crate::http::HttpError;
 use crate::http::visitor::At;
 use crate::item::Status;
 use crate::schedule;
-use crate::store::pages::{Ask, Page, PageRow, Sort};
 use crate::store::StoreError;
+use crate::store::pages::{Ask, Page, PageRow, Sort};
 use url::form_urlencoded::{Serializer, byte_serialize, parse};
 
 /// What may be asked for, in the order in which links name it; the last is the place in the list.
@@ -71,7 +71,9 @@ impl View {
     }
 
     pub(super) fn is_filtered(&self) -> bool {
-        self.values.iter().any(|(key, _)| !["sort", "at"].contains(key))
+        self.values
+            .iter()
+            .any(|(key, _)| !["sort", "at"].contains(key))
     }
 
     /// The same from another place in it.
@@ -105,12 +107,18 @@ impl View {
         let actor = at.visitor.actor().name();
         let number = |key| self.get(key).and_then(|number| number.parse().ok());
         let age = self.get("age").and_then(|age| schedule::span(age).ok());
-        let mine = |whose| self.get("whose").filter(|asked| *asked == whose).map(|_| &*actor);
+        let mine = |whose| {
+            self.get("whose")
+                .filter(|asked| *asked == whose)
+                .map(|_| &*actor)
+        };
         let ask = Ask {
             queues: vec![&self.queue],
             sort: self.get("sort").and_then(Sort::named).unwrap_or_default(),
             at: self.get("at"),
-            status: self.get("only").and_then(|only| only.parse::<Status>().ok()),
+            status: self
+                .get("only")
+                .and_then(|only| only.parse::<Status>().ok()),
             topic: self.get("topic"),
             provider: self.get("provider"),
             least: number("least"),

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::desk::{Desk, assert_published, finish};
-use crate::service::{BOUND, Service, number, rounds, service};
+use crate::service::{BOUND, Service, number, rounds, scanned_at, service};
 
 pub(crate) const REVIEWERS: &str = "reviewers:
   - {name: Ana Example, email: ana@example.org, queues: all, timezone: Europe/Lisbon}
@@ -157,9 +157,9 @@ impl Site {
     pub(crate) fn open_as(desk: Desk, settings: &[(&str, &str)]) -> Self {
         let mut command = service(&desk);
         command.envs(settings.iter().copied());
+        let passes = scanned_at(&desk);
         let service = Service::spawn(&desk, command);
-        let scans = || number(&desk, "SELECT at FROM runs WHERE kind = 'scan'").is_some();
-        service.until("the first pass", BOUND, scans);
+        service.until("the first pass", BOUND, || scanned_at(&desk) != passes);
         let log = service.log();
         let address = log
             .split("Listening on http://")

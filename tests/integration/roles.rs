@@ -81,7 +81,7 @@ const TABLE: &[Row] = &[
     ("GET", "/history", "", page(200)),
     ("GET", "/tokens", "", [303, 403, 403, 200, 200, 303, 303]),
     ("POST", "/tokens", "name=new-{id}&scope=read&days=30", [401, 403, 403, 200, 200, 401, 401]),
-    ("POST", "/tokens/{token}/revoke", "", [401, 403, 403, 404, 404, 401, 401]),
+    ("POST", "/tokens/{id}/revoke", "", [401, 403, 403, 404, 404, 401, 401]),
     ("GET", "/queues/{name}", "", HERS),
     ("GET", "/items/{id}", "", HERS),
     ("GET", "/items/{id}/body", "", HERS),
