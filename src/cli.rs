@@ -7,6 +7,7 @@ mod completions;
 mod decide;
 mod demo;
 mod explain;
+mod hands;
 mod init;
 mod mails;
 mod notify;
@@ -74,6 +75,10 @@ enum Verb {
     Hold(decide::HoldArgs),
     /// Take a decision back: the file is put back as it was
     Reopen(decide::Args),
+    /// Claim items for ten minutes: others see who is at them
+    Claim(hands::ClaimArgs),
+    /// Hand items to another reviewer or queue
+    HandOver(hands::HandOverArgs),
     /// Mail the reviewers what they are owed
     Notify(notify::Args),
     /// List the mails: to whom, when, why, and what came of them
@@ -203,6 +208,8 @@ fn dispatch(verb: Verb, desk: &mut Desk<'_>) -> anyhow::Result<Exit> {
             args.until.as_deref(),
         ),
         Verb::Reopen(args) => decide::run(desk, Verdict::Reopen, &args, None, None),
+        Verb::Claim(args) => hands::claim(desk, &args),
+        Verb::HandOver(args) => hands::hand_over(desk, &args),
         Verb::Notify(args) => notify::run(desk, &args),
         Verb::Mails(args) => mails::run(desk, &args),
         Verb::Status => status::run(desk),

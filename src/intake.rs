@@ -127,6 +127,7 @@ pub fn scan(
     if !(control.stop)() {
         assess_again(store, rules, now, control.stop, &mut tally)?;
         withdraw_removed(store, rules, now)?;
+        take_from_removed(store, rules, now)?;
         pass_time(store, now)?;
     }
     let counts = store.read(|tx| {
@@ -202,7 +203,8 @@ pub fn reassess(
     if stop() {
         return Ok(());
     }
-    withdraw_removed(store, rules, now)
+    withdraw_removed(store, rules, now)?;
+    take_from_removed(store, rules, now)
 }
 
 /// Looks again at the files of one record, so that what is decided is decided on what stands there.
@@ -339,6 +341,28 @@ fn withdraw_removed(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Resul
         })?;
     }
     Ok(())
+}
+
+/// Takes items out of the hands of reviewers who may not decide on them any more.
+fn take_from_removed(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Result<(), StoreError> {
+    let lost = |tx: &Tx<'_>| {
+        let mut hands = tx.in_hands(now)?;
+        hands.retain(|(item, who)| {
+            let reviewer = rules.reviewer(who);
+            let may = reviewer.is_some_and(|reviewer| reviewer.may_decide_in(&item.queue));
+            !may && !who.starts_with("cli:")
+        });
+        Ok::<_, StoreError>(hands)
+    };
+    if store.read(lost)?.is_empty() {
+        return Ok(());
+    }
+    store.write(|tx| {
+        for (item, who) in lost(tx)? {
+            tx.take_from(item, &who, now)?;
+        }
+        Ok(())
+    })
 }
 
 /// Reads one file. `None` when it is not there.

@@ -225,6 +225,9 @@ impl FromStr for Verdict {
     }
 }
 
+/// How long a claim lasts, unless it is renewed.
+pub const LEASE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
 /// A reference to an item as people type it: `7`, or `7@1` with the version they looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemRef {

@@ -57,8 +57,12 @@ pub struct ItemLine {
     pub held_until: Option<String>,
     /// Whether the story changed after it was approved.
     pub changed_after_approval: bool,
-    /// Who has claimed it.
+    /// Who has claimed it, while the claim lasts.
     pub claimed_by: Option<String>,
+    /// When that claim ends.
+    pub claimed_until: Option<String>,
+    /// The reviewer whom it was handed to.
+    pub assigned_to: Option<String>,
 }
 
 impl ItemLine {
@@ -66,7 +70,10 @@ impl ItemLine {
     #[must_use]
     pub fn of(listed: Listed, now: Timestamp) -> Self {
         let item = listed.item;
+        let claim = item.claim(now);
         Self {
+            claimed_by: claim.map(|(by, _)| by.to_owned()),
+            claimed_until: claim.map(|(_, until)| rfc3339(until)),
             overdue: item.is_overdue(now),
             id: item.id,
             queue: item.queue,
@@ -81,7 +88,7 @@ impl ItemLine {
             due: item.due_at.map(rfc3339),
             held_until: item.held_until.map(rfc3339),
             changed_after_approval: item.changed_after_approval,
-            claimed_by: item.claimed_by,
+            assigned_to: item.assigned_to,
         }
     }
 

@@ -1,6 +1,11 @@
 //! The door for people: every face that decides comes through here.
 
+mod hands;
+
+pub use hands::{HandTo, claim, hand_over, note, release};
+
 use crate::item::{ItemRef, Status, Verdict};
+use crate::record::shown;
 use crate::rules::{Reviewer, Role, RuleSet};
 use crate::store::decide::{Answer, Decision};
 use crate::store::items::{Item, Listed};
@@ -46,6 +51,15 @@ impl Actor<'_> {
             Self::Reviewer(reviewer) => reviewer.email.clone(),
             Self::User(user) => format!("cli:{user}"),
             Self::Program(name) => format!("api:{name}"),
+        }
+    }
+
+    /// Whether every queue is theirs, and what others have claimed or decided.
+    #[must_use]
+    pub fn is_editor(&self) -> bool {
+        match self {
+            Self::Reviewer(reviewer) => reviewer.role == Role::Editor,
+            Self::User(_) | Self::Program(_) => true,
         }
     }
 }
@@ -125,12 +139,7 @@ pub fn decide(
             Answer::Taken => Err(ReviewError::Taken(request.id)),
             Answer::Stale(item) => {
                 let asked = request.item.version.unwrap_or_default();
-                Err(ReviewError::Stale {
-                    id,
-                    asked,
-                    stands: item.version,
-                    since: since(tx, &item, asked)?,
-                })
+                Err(stale(tx, &item, asked)?)
             }
             Answer::NotNow(item) => Err(ReviewError::NotNow {
                 id,
@@ -142,14 +151,7 @@ pub fn decide(
 }
 
 fn may(tx: &Tx<'_>, reviewer: &Reviewer, item: &Item, verdict: Verdict) -> Result<(), ReviewError> {
-    if !reviewer.may_decide_in(&item.queue) {
-        let (email, queue) = (reviewer.email.clone(), item.queue.clone());
-        return Err(ReviewError::NotHers {
-            email,
-            queue,
-            id: item.id,
-        });
-    }
+    not_hers(reviewer, item)?;
     if verdict == Verdict::Reopen && item.status.is_decided() && reviewer.role != Role::Editor {
         let last = tx.decisions(item.id)?.pop();
         if last.is_none_or(|last| last.actor != reviewer.email) {
@@ -160,6 +162,27 @@ fn may(tx: &Tx<'_>, reviewer: &Reviewer, item: &Item, verdict: Verdict) -> Resul
         }
     }
     Ok(())
+}
+
+fn not_hers(reviewer: &Reviewer, item: &Item) -> Result<(), ReviewError> {
+    if reviewer.may_decide_in(&item.queue) {
+        return Ok(());
+    }
+    let (email, queue) = (reviewer.email.clone(), item.queue.clone());
+    Err(ReviewError::NotHers {
+        email,
+        queue,
+        id: item.id,
+    })
+}
+
+fn stale(tx: &Tx<'_>, item: &Item, asked: i64) -> Result<ReviewError, StoreError> {
+    Ok(ReviewError::Stale {
+        id: item.id,
+        asked,
+        stands: item.version,
+        since: since(tx, item, asked)?,
+    })
 }
 
 /// Something that happened to an item, for people.
@@ -268,6 +291,53 @@ pub enum ReviewError {
         /// The item.
         id: i64,
     },
+    /// Someone else is at it.
+    #[error("item {id} is claimed by {by} until {until}")]
+    Claimed {
+        /// The item.
+        id: i64,
+        /// Who has claimed it.
+        by: String,
+        /// When the claim ends.
+        until: String,
+    },
+    /// It does not wait.
+    #[error("item {id} is {status}: only what waits can be {what}")]
+    Closed {
+        /// The item.
+        id: i64,
+        /// Where it stands.
+        status: Status,
+        /// What was asked.
+        what: &'static str,
+    },
+    /// The reviewer is not known.
+    #[error("there is no reviewer {} in the rules{near}", shown::line(.email, 80))]
+    NoReviewer {
+        /// The address.
+        email: String,
+        /// What may have been meant.
+        near: String,
+    },
+    /// The queue is not known.
+    #[error("there is no queue `{}`{near}", shown::line(.queue, 80))]
+    NoQueue {
+        /// The name.
+        queue: String,
+        /// What may have been meant.
+        near: String,
+    },
+    /// What is handed to the queue would wait for nobody.
+    #[error("nothing waits in the queue `{queue}`: {why}")]
+    NothingWaits {
+        /// The queue.
+        queue: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// A note says something.
+    #[error("the note is empty")]
+    EmptyNote,
     /// The reason is not known.
     #[error("there is no reason `{reason}`; the desk's are: {known}")]
     NoReason {

@@ -21,6 +21,8 @@ pub mod types;
 pub mod why;
 pub mod words;
 
+pub(crate) use decode::near as nearest;
+
 use crate::record::Hash;
 use crate::record::source::Source;
 use crate::record::value::Value;

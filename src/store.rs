@@ -6,6 +6,8 @@
 
 pub mod access;
 pub mod backup;
+pub mod claims;
+pub mod counts;
 pub mod decide;
 mod error;
 pub mod history;
@@ -13,6 +15,7 @@ pub mod items;
 pub mod late;
 pub mod lock;
 pub mod mails;
+pub mod pages;
 pub mod records;
 pub mod relay;
 pub mod restore;
@@ -31,7 +34,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
@@ -41,7 +44,9 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("store/migrations/0007_exchange.sql"),
     include_str!("store/migrations/0008_move.sql"),
     include_str!("store/migrations/0009_telling.sql"),
+    include_str!("store/migrations/0010_claims.sql"),
     include_str!("store/migrations/0011_console.sql"),
+    include_str!("store/migrations/0012_pages.sql"),
 ];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write

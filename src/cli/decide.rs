@@ -142,7 +142,7 @@ fn decide(
     review::decide(store, rules, request, now)
 }
 
-fn actor<'r>(rules: &'r RuleSet, email: Option<&str>) -> Result<Actor<'r>, Usage> {
+pub(super) fn actor<'r>(rules: &'r RuleSet, email: Option<&str>) -> Result<Actor<'r>, Usage> {
     match email {
         Some(email) => {
             let unknown = || {

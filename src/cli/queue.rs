@@ -70,6 +70,20 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Who has the item: `claimed by ana@example.org for 9m, handed to bo@example.org`.
+pub(super) fn hands(line: &ItemLine, now: Timestamp) -> String {
+    let who = |who: &str| shown::line(who, 40);
+    let until = line.claimed_until.as_ref().and_then(|at| at.parse().ok());
+    let claim = line.claimed_by.as_ref().zip(until).map(|(by, until)| {
+        let left = rough(Timestamp::duration_since(until, now));
+        format!("claimed by {} for {left}", who(by))
+    });
+    let handed = line.assigned_to.as_ref();
+    let handed = handed.map(|to| format!("handed to {}", who(to)));
+    let hands: Vec<String> = claim.into_iter().chain(handed).collect();
+    hands.join(", ")
+}
+
 fn row(line: &ItemLine, now: Timestamp) -> String {
     let id = format!("{}@{}", line.id, line.version);
     let title = shown::line(line.name(), 60);
@@ -85,6 +99,11 @@ fn row(line: &ItemLine, now: Timestamp) -> String {
     };
     if line.changed_after_approval {
         state = format!("{}, {state}", styled(ALARM, "changed after approval"));
+    }
+    let hands = hands(line, now);
+    if !hands.is_empty() {
+        let gap = if state.is_empty() { "" } else { ", " };
+        state = format!("{state}{gap}{hands}");
     }
     let pad = 60_usize.saturating_sub(unicode_width::UnicodeWidthStr::width(title.as_str()));
     let (score, gap) = (line.score.total, " ".repeat(pad));

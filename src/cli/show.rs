@@ -1,7 +1,7 @@
 //! `copydesk show`: one item whole.
 
 use super::screen::{ALARM, FAINT, STRONG, styled};
-use super::{Desk, Exit, explain};
+use super::{Desk, Exit, explain, queue};
 use crate::item::ItemRef;
 use crate::record::shown;
 use crate::report::{self, Again, ItemPage};
@@ -43,6 +43,10 @@ fn print(desk: &mut Desk<'_>, page: &ItemPage, loaded: bool) -> anyhow::Result<(
         }
     }
     desk.screen.line(state)?;
+    let hands = queue::hands(line, desk.now);
+    if !hands.is_empty() {
+        desk.screen.line(hands)?;
+    }
     for (holds, word) in [
         (line.overdue, "overdue"),
         (line.changed_after_approval, "changed after approval"),

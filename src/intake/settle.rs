@@ -164,14 +164,22 @@ impl Settling<'_> {
             Some(item) if item.status == Status::Withdrawn => Occasion::BACK,
             Some(item) => Occasion::again(self.rules, &item.queue),
         };
-        let assessment = self.rules.assess(&subject, occasion, self.now);
+        let mut assessment = self.rules.assess(&subject, occasion, self.now);
+        let kept_in = item.as_ref().and_then(|item| self.kept_in(item));
+        // What goes elsewhere goes when the claim has ended.
+        if let (Some(stays), Some(item)) = (kept_in, &item)
+            && assessment.route.queue() != Some(&stays.name)
+        {
+            let until = item.claim(self.now).map(|(_, until)| until);
+            assessment.flips_at = earlier(assessment.flips_at, until);
+        }
         let before = tx.assessment(known.id)?;
         tx.put_assessment(known.id, self.rules.hash, &assessment)?;
         let Some(item) = item else {
             self.open(tx, known.id, known.revision, &subject, &assessment)?;
             return Ok(changed(before.as_ref(), &assessment));
         };
-        match (self.queue(&assessment), item.status) {
+        match (kept_in.or_else(|| self.queue(&assessment)), item.status) {
             (Some(queue), Status::Pending | Status::Held) => {
                 let since = tx.waiting_since(item.id)?.unwrap_or(item.arrived_at);
                 let mut place = self.place(queue, &subject, &assessment, since);
@@ -299,6 +307,13 @@ impl Settling<'_> {
         }
     }
 
+    /// The queue in which an open item stays, whatever its score: a person chose it, or works on it.
+    fn kept_in(&self, item: &Item) -> Option<&Queue> {
+        let kept = item.queue_by_hand || item.claim(self.now).is_some();
+        let queue = self.rules.queue(&item.queue);
+        queue.filter(|_| kept && item.status.is_open())
+    }
+
     fn place<'q>(
         &self,
         queue: &'q Queue,
@@ -307,12 +322,7 @@ impl Settling<'_> {
         from: Timestamp,
     ) -> Place<'q> {
         let published = record::published_at(subject.fields).unwrap_or(subject.first_seen);
-        Place {
-            queue: &queue.name,
-            rank: queue.rank(assessment.score.total, published),
-            due_at: queue.due.and_then(|span| from.checked_add(span).ok()),
-            expires_at: queue.expire.and_then(|span| from.checked_add(span).ok()),
-        }
+        Place::of(queue, assessment.score.total, published, from)
     }
 
     fn open(

@@ -370,6 +370,7 @@ mod tests {
             arrived_at: NOW - SignedDuration::from_hours(5),
             arrived_since: true,
             ignores_quiet: false,
+            assigned_to: None,
             due_at: overdue.then_some(NOW - SignedDuration::from_hours(1)),
             title: format!("Story {id}"),
             record: id,

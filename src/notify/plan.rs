@@ -119,7 +119,7 @@ pub(super) fn plans<'r>(
         let given_up = tx.given_up(email)?;
         let hers: Vec<&Waiting> = waiting
             .iter()
-            .filter(|w| reviewer.reads(&w.queue))
+            .filter(|w| reviewer.reads(&w.queue) || w.assigned_to.as_ref() == Some(email))
             .collect();
         let moment = Moment {
             reviewer,

@@ -32,6 +32,8 @@ pub struct Waiting {
     pub due_at: Option<Timestamp>,
     /// The title, or else where it stands.
     pub title: String,
+    /// The reviewer whom it was handed to.
+    pub assigned_to: Option<String>,
     /// Its record.
     pub record: i64,
     /// Its score.
@@ -94,6 +96,7 @@ pub fn waiting(tx: &Tx<'_>, rules: &RuleSet, now: Timestamp) -> Result<Vec<Waiti
             changed_after_approval: item.changed_after_approval,
             arrived_at: item.arrived_at,
             due_at: item.due_at,
+            assigned_to: item.assigned_to,
             record: item.record,
             queue: item.queue,
             title,

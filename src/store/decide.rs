@@ -195,17 +195,25 @@ impl Tx<'_> {
         let status = item.status.after(cause).unwrap_or(item.status);
         let version = item.version + i64::from(cause.raises_version());
         let decided = status.is_decided();
+        // Who was handed an item has it while it waits in this revision; a decision is what a claim
+        // was for.
+        let is_handed = matches!(cause, Cause::Hold | Cause::HoldOver);
+        let is_claimed = matches!(cause, Cause::HoldOver | Cause::Revised);
         let moved = Item {
             status,
             version,
             held_until: held_until.filter(|_| status == Status::Held),
             expires_at: self.expiry_after(item, cause, now)?,
             changed_after_approval: item.changed_after_approval && !decided,
-            claimed_by: item.claimed_by.clone().filter(|_| status.is_open()),
+            claimed_by: item.claimed_by.clone().filter(|_| is_claimed),
+            claimed_until: item.claimed_until.filter(|_| is_claimed),
+            assigned_to: item.assigned_to.clone().filter(|_| is_handed),
+            queue_by_hand: item.queue_by_hand && is_handed,
             ..item.clone()
         };
         let sql = "UPDATE items SET status = ?2, version = ?3, held_until = ?4, changed_after_approval = ?5,
-                   claimed_by = ?6, expires_at = ?7 WHERE id = ?1";
+                   claimed_by = ?6, claimed_until = ?7, assigned_to = ?8, queue_by_hand = ?9, expires_at = ?10
+                   WHERE id = ?1";
         let (until, expires) = (micros(moved.held_until), micros(moved.expires_at));
         let after_approval = moved.changed_after_approval;
         self.run(
@@ -217,6 +225,9 @@ impl Tx<'_> {
                 until,
                 after_approval,
                 &moved.claimed_by,
+                micros(moved.claimed_until),
+                &moved.assigned_to,
+                moved.queue_by_hand,
                 expires,
             ),
         )?;

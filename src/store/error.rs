@@ -54,6 +54,9 @@ pub enum StoreError {
     /// What was stored does not read back.
     #[error("what is stored does not read back: {0}")]
     Odd(String),
+    /// A page was asked for from a place that is not in the list.
+    #[error("this is no place in this list; begin with its first page")]
+    Cursor,
     /// SQLite failed.
     #[error("the database failed: {}", plain(.0))]
     Sqlite(#[from] rusqlite::Error),

@@ -197,7 +197,7 @@ impl<'r> Seen<'r> {
 }
 
 /// Reads some of the fields; `json` is room that is used again.
-fn unpacked_fields(
+pub(super) fn unpacked_fields(
     packed: &[u8],
     keys: &BTreeSet<String>,
     json: &mut Vec<u8>,

@@ -4,6 +4,7 @@ use super::{Micros, StoreError, Tx, micros, time};
 use crate::item::Status;
 use crate::record::Hash;
 use crate::record::location::Location;
+use crate::rules::Queue;
 use crate::rules::score::Score;
 use jiff::Timestamp;
 use rusqlite::Row;
@@ -36,8 +37,14 @@ pub struct Item {
     pub held_until: Option<Timestamp>,
     /// Whether the story changed after it was approved.
     pub changed_after_approval: bool,
-    /// Who has claimed it.
+    /// Who has claimed it, lapsed or not: see [`Item::claim`].
     pub claimed_by: Option<String>,
+    /// When the claim ends.
+    pub claimed_until: Option<Timestamp>,
+    /// The reviewer whom it was handed to.
+    pub assigned_to: Option<String>,
+    /// Whether a person chose its queue: it stays there while it is open.
+    pub queue_by_hand: bool,
 }
 
 /// An item with what a listing shows of its record.
@@ -104,10 +111,24 @@ pub struct Place<'a> {
     pub expires_at: Option<Timestamp>,
 }
 
-const ITEM: &str =
+impl<'a> Place<'a> {
+    /// In a queue, for a story of this score and date that waits since `from`.
+    #[must_use]
+    pub fn of(queue: &'a Queue, total: i64, published: Timestamp, from: Timestamp) -> Self {
+        Self {
+            queue: &queue.name,
+            rank: queue.rank(total, published),
+            due_at: queue.due.and_then(|span| from.checked_add(span).ok()),
+            expires_at: queue.expire.and_then(|span| from.checked_add(span).ok()),
+        }
+    }
+}
+
+pub(super) const ITEM: &str =
     "i.id, i.record, i.queue, i.status, i.version, i.revision, i.rank, i.arrived_at, i.due_at,
-                    i.expires_at, i.held_until, i.changed_after_approval, i.claimed_by";
-const LISTED: &str = "r.source, r.identity, r.title, a.quality, a.heat, a.topic,
+                    i.expires_at, i.held_until, i.changed_after_approval, i.claimed_by,
+                    i.claimed_until, i.assigned_to, i.queue_by_hand";
+pub(super) const LISTED: &str = "r.source, r.identity, r.title, a.quality, a.heat, a.topic,
                       coalesce((SELECT l.path FROM locations l WHERE l.record = r.id
                        ORDER BY CASE WHEN l.missing_since IS NULL THEN 0 ELSE 1 END, l.first_seen, l.path LIMIT 1),
                        (SELECT min(m.path) FROM moved m WHERE m.record = r.id))";
@@ -132,6 +153,9 @@ impl Item {
             held_until: time(row.get(10)?),
             changed_after_approval: row.get(11)?,
             claimed_by: row.get(12)?,
+            claimed_until: time(row.get(13)?),
+            assigned_to: row.get(14)?,
+            queue_by_hand: row.get(15)?,
         })
     }
 
@@ -139,6 +163,13 @@ impl Item {
     #[must_use]
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         self.status == Status::Pending && self.due_at.is_some_and(|due| due <= now)
+    }
+
+    /// The claim on it, if one lasts: who made it, and when it ends.
+    #[must_use]
+    pub fn claim(&self, now: Timestamp) -> Option<(&str, Timestamp)> {
+        let until = self.claimed_until.filter(|until| *until > now)?;
+        Some((self.claimed_by.as_deref()?, until))
     }
 }
 
@@ -150,14 +181,14 @@ impl Listed {
         self.title.as_deref().or(location).unwrap_or(&self.identity)
     }
 
-    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             item: Item::of(row)?,
-            source: row.get(13)?,
-            identity: row.get(14)?,
-            title: row.get(15)?,
-            score: Score::new(row.get(16)?, row.get(17)?, row.get(18)?),
-            location: row.get::<_, Option<String>>(19)?.map(Location::stored),
+            source: row.get(16)?,
+            identity: row.get(17)?,
+            title: row.get(18)?,
+            score: Score::new(row.get(19)?, row.get(20)?, row.get(21)?),
+            location: row.get::<_, Option<String>>(22)?.map(Location::stored),
         })
     }
 }
@@ -241,10 +272,11 @@ impl Tx<'_> {
         place: &Place<'_>,
         now: Timestamp,
     ) -> Result<Item, StoreError> {
-        let sql = "INSERT INTO items (id, record, queue, status, version, revision, rank, arrived_at, due_at, expires_at)
+        let sql = "INSERT INTO items (id, record, queue, status, version, revision, rank, arrived_at, due_at, expires_at, score)
                    VALUES ((SELECT 1 + max(n) FROM (SELECT coalesce(max(id), 0) AS n FROM items
                                                     UNION ALL SELECT last_item FROM restores) AS given),
-                           ?1, ?2, 'pending', 1, ?3, ?4, ?5, ?6, ?7) RETURNING id";
+                           ?1, ?2, 'pending', 1, ?3, ?4, ?5, ?6, ?7,
+                           coalesce((SELECT total FROM assessments WHERE record = ?1), 0)) RETURNING id";
         let values = (
             record,
             place.queue,
@@ -272,23 +304,20 @@ impl Tx<'_> {
         place: &Place<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql =
-            "UPDATE items SET queue = ?2, rank = ?3, due_at = ?4, expires_at = ?5 WHERE id = ?1";
-        self.run(
-            sql,
-            (
-                item.id,
-                place.queue,
-                place.rank,
-                micros(place.due_at),
-                micros(place.expires_at),
-            ),
-        )?;
+        self.put_in(item, place)?;
         if item.queue != place.queue {
             let detail = serde_json::json!({"from": item.queue, "queue": place.queue});
             self.add_event(item, "routed", "copydesk", Some(&detail), now)?;
         }
         Ok(())
+    }
+
+    pub(super) fn put_in(&self, item: &Item, place: &Place<'_>) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE items SET queue = ?2, rank = ?3, due_at = ?4, expires_at = ?5 WHERE id = ?1";
+        let (due, expires) = (micros(place.due_at), micros(place.expires_at));
+        let values = (item.id, place.queue, place.rank, due, expires);
+        self.run(sql, values).map(drop)
     }
 
     /// Sets the revision that an item is about, and whether it replaces an approved one.

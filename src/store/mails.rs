@@ -319,14 +319,16 @@ impl Tx<'_> {
     }
 
     /// What a reviewer was last told of each item, by mails that were sent; and when the last of
-    /// those was.
+    /// those was. What was handed to her since is as if she was never told.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn told(&self, recipient: &str) -> Result<(Vec<Told>, Last), StoreError> {
         let sql = "SELECT l.item, l.version, l.overdue FROM mail_log l
                    JOIN (SELECT x.item AS item, max(x.mail) AS mail FROM mail_log x JOIN mails m ON m.id = x.mail
-                         WHERE m.recipient = ?1 AND m.status = 'sent' GROUP BY x.item) last
+                         JOIN items i ON i.id = x.item
+                         WHERE m.recipient = ?1 AND m.status = 'sent'
+                         AND (coalesce(i.assigned_to, '') <> ?1 OR i.assigned_at < m.created_at) GROUP BY x.item) last
                    ON last.item = l.item AND last.mail = l.mail ORDER BY l.item";
         let told = self.all(sql, [recipient], |row| {
             Ok(Told {
@@ -387,7 +389,8 @@ impl Tx<'_> {
                    AND (i.arrived_at > s.first_pass_at OR i.changed_after_approval = 1)
                    AND NOT EXISTS (SELECT 1 FROM mail_log l JOIN mails m ON m.id = l.mail
                                    WHERE l.item = i.id AND l.version >= i.version
-                                   AND m.recipient = ?2 AND m.status IN ('sent', 'failed')))";
+                                   AND m.recipient = ?2 AND (m.status = 'failed' OR m.status = 'sent'
+                                       AND (coalesce(i.assigned_to, '') <> ?2 OR i.assigned_at < m.created_at))))";
         let found = self.one(sql, (queue, recipient), |row| row.get(0))?;
         Ok(found.unwrap_or_default())
     }

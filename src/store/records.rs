@@ -466,6 +466,8 @@ impl Tx<'_> {
             hits,
         );
         self.run(sql, values)?;
+        let sql = "UPDATE items SET score = ?2 WHERE record = ?1 AND score <> ?2";
+        self.run(sql, (record, score.total))?;
         self.put_shadow_hits(record, &assessment.shadow)
     }
 

@@ -733,6 +733,7 @@ fn entry(writer: &Writer<'_>, n: usize, record: &Record, source: &Source) -> Ent
         ignores_quiet: false,
         due_at: Some(now()),
         title: title.to_owned(),
+        assigned_to: None,
         record: 1,
         score: assessment.score,
     };

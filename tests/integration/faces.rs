@@ -50,6 +50,8 @@ fn shape_of_queue() {
             "score",
             "due",
             "claimed_by",
+            "claimed_until",
+            "assigned_to",
             "overdue",
             "changed_after_approval",
         ],

@@ -200,6 +200,73 @@ fn decisions_say_what_they_did() {
 }
 
 #[test]
+fn who_has_an_item_is_said() {
+    let desk = newsroom();
+    let id = desk.id("_news/lab.md").to_string();
+    screen(
+        &desk,
+        &["claim", &id, "--as", "ana@example.org"],
+        &expect![[r#"
+            2@1 claimed until 2026-03-02T09:10:00Z: A lab opens its models
+        "#]],
+    );
+    screen(
+        &desk,
+        &["claim", &id],
+        &expect![[r#"
+        --- standard error
+        item 2 is claimed by ana@example.org until 2026-03-02T09:10:00Z
+    "#]],
+    );
+    screen(
+        &desk,
+        &[
+            "hand-over",
+            "1",
+            "--to",
+            "ana@example.org",
+            "--note",
+            "You know the bridge",
+        ],
+        &expect![[r#"
+            1@1 handed to ana@example.org: The old bridge ␛[31mreopens
+        "#]],
+    );
+    screen(
+        &desk,
+        &["hand-over", "3", "--to", "genral"],
+        &expect![[r#"
+            --- standard error
+            there is no queue `genral`; did you mean `general`?
+        "#]],
+    );
+    desk.later("4m");
+    screen(
+        &desk,
+        &["queue"],
+        &expect![[r#"
+        urgent (1)
+              3@1   120  City stops police use of face recognition                     due in 2h
+
+        ai-desk (1)
+              2@1    40  A lab opens its models                                        due in 24h, claimed by ana@example.org for 6m
+
+        general (1)
+              1@1    15  The old bridge ␛[31mreopens                                   due in 3d, handed to ana@example.org
+
+        3 items; `copydesk approve ID@VERSION` decides
+    "#]],
+    );
+    screen(
+        &desk,
+        &["claim", "--release", &id, "--as", "ana@example.org"],
+        &expect![[r#"
+            2@1 released: A lab opens its models
+        "#]],
+    );
+}
+
+#[test]
 fn a_stale_decision_is_told_what_changed() {
     let desk = newsroom();
     let tag = desk.tag("_news/lab.md");

@@ -25,6 +25,7 @@ mod faces;
 mod files;
 mod fuzzed;
 mod golden;
+mod hands;
 mod hostile;
 mod http;
 mod identity;

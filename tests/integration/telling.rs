@@ -153,6 +153,7 @@ impl Year {
                 ignores_quiet: false,
                 due_at: Some(now + SignedDuration::from_hours(due)),
                 title: format!("Story {}", self.items),
+                assigned_to: None,
                 record: self.items,
                 score: Score::default(),
             };
