@@ -55,8 +55,7 @@ async fn answer(
     let asked = Asked::of(endpoint, &mut parts, sent).await;
     let (access, make) = match endpoint.run {
         Run::Document => {
-            let document = asked.map_err(HttpError::from);
-            let document = document.and_then(|_| Reply::of(&openapi::document(&site.base)));
+            let document = asked.and_then(|_| Reply::of(&openapi::document(&site.base)));
             return finished(endpoint, &parts.headers, &site.base, document);
         }
         Run::Read(make) => (Access::Read, make),
@@ -64,9 +63,7 @@ async fn answer(
     };
     let at = Arc::clone(&site);
     site.api(ticket, access, move |it| {
-        let done = asked
-            .map_err(HttpError::from)
-            .and_then(|asked| make(it, &asked));
+        let done = asked.and_then(|asked| make(it, &asked));
         Ok(finished(endpoint, &parts.headers, &at.base, done))
     })
     .await

@@ -110,17 +110,18 @@ fn any_version(at: &mut At<'_>, asked: &Asked) -> Result<ItemRef, HttpError> {
     Ok(ItemRef { id, version: None })
 }
 
-fn version(version: i64) -> Result<i64, Problem> {
-    let is_right = (1..=LARGEST).contains(&version);
-    let fault = || Problem::bad(format!("`version` must be from 1 to {LARGEST}."));
-    is_right.then_some(version).ok_or_else(fault)
+fn version(version: i64) -> Result<i64, HttpError> {
+    if (1..=LARGEST).contains(&version) {
+        return Ok(version);
+    }
+    Err(Problem::bad(format!("`version` must be from 1 to {LARGEST}.")).into())
 }
 
 /// A text that says something; none that is too long.
-fn text<'t>(name: &str, text: Option<&'t str>, most: usize) -> Result<Option<&'t str>, Problem> {
+fn text<'t>(name: &str, text: Option<&'t str>, most: usize) -> Result<Option<&'t str>, HttpError> {
     if text.is_some_and(|text| text.chars().count() > most) {
         let fault = format!("`{name}` holds up to {most} characters.");
-        return Err(Problem::bad(fault));
+        return Err(Problem::bad(fault).into());
     }
     Ok(text.map(str::trim).filter(|text| !text.is_empty()))
 }

@@ -2,13 +2,12 @@
 
 use super::problem::Problem;
 use super::table::{Endpoint, KEY, Param, Place};
-use crate::http::body;
+use crate::http::{HttpError, body};
 use crate::rules::nearest;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use jiff::Timestamp;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
@@ -29,7 +28,7 @@ impl Asked {
         endpoint: &'static Endpoint,
         parts: &mut Parts,
         sent: Body,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, HttpError> {
         let in_path = Path::<Vec<(String, String)>>::from_request_parts(parts, &()).await;
         let Path(mut said) = in_path.map_err(|error| Problem::missing(error.body_text()))?;
         said.retain(|(name, _)| endpoint.names(Place::Path).any(|known| known == name));
@@ -37,14 +36,13 @@ impl Asked {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             if !endpoint.names(Place::Query).any(|known| known == name) {
                 let near = nearest(&name, endpoint.names(Place::Query));
-                let near = near.map(|near| format!("; did you mean `{near}`?"));
+                let near = near.map(|near| format!("; did you mean `{near}`"));
                 let near = near.unwrap_or_default();
-                return Err(Problem::bad(format!(
-                    "There is no parameter `{name}`{near}"
-                )));
+                let fault = format!("There is no parameter `{name}`{near}.");
+                return Err(Problem::bad(fault).into());
             }
             if said.iter().any(|(known, _)| *known == name) {
-                return Err(Problem::bad(format!("`{name}` is given twice.")));
+                return Err(Problem::bad(format!("`{name}` is given twice.")).into());
             }
             said.push((name.into_owned(), value.into_owned()));
         }
@@ -63,7 +61,7 @@ impl Asked {
                 continue;
             };
             if let Some(wanted) = param.kind.fault(value) {
-                return Err(Problem::bad(format!("`{}` must be {wanted}.", param.name)));
+                return Err(Problem::bad(format!("`{}` must be {wanted}.", param.name)).into());
             }
             given.push((param, value.clone()));
         }
@@ -80,16 +78,13 @@ impl Asked {
         given.next().map(|(_, value)| value.as_str())
     }
 
-    fn parsed<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+    pub(super) fn parsed<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.text(name)?.parse().ok()
     }
 
-    pub(super) fn number(&self, name: &str) -> Option<i64> {
-        self.parsed(name)
-    }
-
-    pub(super) fn time(&self, name: &str) -> Option<Timestamp> {
-        self.parsed(name)
+    /// How many a page is to hold.
+    pub(super) fn size(&self) -> Option<usize> {
+        self.parsed("limit")
     }
 
     pub(super) fn flag(&self, name: &str) -> bool {
@@ -98,7 +93,7 @@ impl Asked {
 
     /// The number in its path.
     pub(super) fn id(&self) -> i64 {
-        self.number("id").unwrap_or_default()
+        self.parsed("id").unwrap_or_default()
     }
 
     /// What the request is named by.
@@ -118,13 +113,13 @@ impl Asked {
     }
 
     /// The body.
-    pub(super) fn body<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, Problem> {
+    pub(super) fn body<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, HttpError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let text = error.to_string();
             let unknown = text.strip_prefix("unknown field `");
             let near = unknown.and_then(|rest| near_key::<T>(rest.split('`').next()?));
             let near = near.map(|near| format!("; did you mean `{near}`?"));
-            Problem::bad(format!("The body: {text}{}", near.unwrap_or_default()))
+            Problem::bad(format!("The body: {text}{}", near.unwrap_or_default())).into()
         })
     }
 }
@@ -136,12 +131,12 @@ fn near_key<T: JsonSchema>(wrong: &str) -> Option<String> {
     nearest(wrong, keys.keys().map(String::as_str)).map(str::to_owned)
 }
 
-async fn taken(headers: &HeaderMap, sent: Body) -> Result<Bytes, Problem> {
+async fn taken(headers: &HeaderMap, sent: Body) -> Result<Bytes, HttpError> {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {
-        return Err(Problem::no_json());
+        return Err(Problem::no_json().into());
     }
     Ok(body(headers, sent).await?)
 }

@@ -3,6 +3,7 @@
 use crate::http::HttpError;
 use crate::http::page::Note;
 use crate::review::ReviewError;
+use crate::store::StoreError;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -115,6 +116,7 @@ impl From<HttpError> for Problem {
         match error {
             HttpError::Problem(problem) => *problem,
             HttpError::Note(note) => (*note).into(),
+            HttpError::Store(error @ StoreError::Cursor) => Self::refused(error.to_string()),
             error => {
                 tracing::error!("A request to the API could not be answered: {error}");
                 Note::failed().into()

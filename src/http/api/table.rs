@@ -6,6 +6,7 @@ use crate::http::HttpError;
 use crate::http::api::asked::Asked;
 use crate::http::visitor::At;
 use crate::report::{BrokenLine, ItemLine, ItemPage, QueueLine, RecordPage, StatusPage};
+use crate::store::pages::Sort;
 use axum::routing::MethodFilter;
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -170,6 +171,28 @@ const fn id(about: &'static str) -> Param {
     }
 }
 
+/// The orders of a queue.
+const SORTS: [&str; Sort::ALL.len()] = {
+    let mut words = [""; Sort::ALL.len()];
+    let mut n = 0;
+    while n < words.len() {
+        words[n] = Sort::ALL[n].as_str();
+        n += 1;
+    }
+    words
+};
+
+const LIMIT: Param = query(
+    "limit",
+    Kind::Number(1, 200),
+    "How many a page holds: 50, if it is not said.",
+);
+const AFTER: Param = query(
+    "after",
+    Kind::Text,
+    "The `next` of the page before; without it, the first page.",
+);
+
 const ITEM: Param = id("The item's number.");
 
 /// The name under which a request is known.
@@ -209,6 +232,81 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         takes: None,
         gives: shape::<Vec<QueueLine>>,
         run: Run::Read(read::queues),
+    },
+    Endpoint {
+        verb: Verb::Get,
+        path: "/queues/{name}/items",
+        name: "items",
+        summary: "What is open in a queue, a page at a time.",
+        params: &[
+            Param {
+                name: "name",
+                place: Place::Path,
+                about: "The queue.",
+                kind: Kind::Text,
+            },
+            query(
+                "sort",
+                Kind::OneOf(&SORTS),
+                "The order: that of the queue (rank), or another.",
+            ),
+            query(
+                "status",
+                Kind::OneOf(&["pending", "held"]),
+                "Only those that wait, or are held.",
+            ),
+            query(
+                "overdue",
+                Kind::Flag,
+                "Only those that should have been decided by now.",
+            ),
+            query(
+                "topic",
+                Kind::Text,
+                "Only those whose file names this topic.",
+            ),
+            query(
+                "provider",
+                Kind::Text,
+                "Only those of this provider: its name or domain.",
+            ),
+            query("source", Kind::Text, "Only those of this source."),
+            query(
+                "text",
+                Kind::Text,
+                "Only those with all these words in title or excerpt.",
+            ),
+            query(
+                "least",
+                Kind::Number(-LARGEST, LARGEST),
+                "Only those with this score or more.",
+            ),
+            query(
+                "most",
+                Kind::Number(-LARGEST, LARGEST),
+                "Only those with this score or less.",
+            ),
+            query(
+                "published_since",
+                Kind::Time,
+                "Only those published at this time or later.",
+            ),
+            query(
+                "claimed_by",
+                Kind::Text,
+                "Only those that they have claimed.",
+            ),
+            query(
+                "assigned_to",
+                Kind::Text,
+                "Only those that were handed to them.",
+            ),
+            LIMIT,
+            AFTER,
+        ],
+        takes: None,
+        gives: shape::<read::Items>,
+        run: Run::Read(read::items),
     },
     Endpoint {
         verb: Verb::Get,
