@@ -23,6 +23,7 @@ pub mod restore;
 pub mod service;
 pub mod settings;
 pub mod shadow;
+pub mod tallies;
 pub mod write_backs;
 
 pub use error::StoreError;

@@ -7,18 +7,21 @@ use crate::http::queue::is_hers;
 use crate::http::visitor::{At, Ticket};
 use crate::http::work::{Access, Work};
 use crate::http::{Shared, told};
+use crate::store::Store;
 use crate::store::past::PastEvent;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use serde_json::json;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio::time::{sleep, timeout};
@@ -40,6 +43,7 @@ pub(super) struct Live {
     news: broadcast::Sender<News>,
     is_watched: Mutex<bool>,
     stop: watch::Receiver<bool>,
+    runtime: Handle,
 }
 
 impl Live {
@@ -50,37 +54,26 @@ impl Live {
             news: broadcast::channel(BEHIND).0,
             is_watched: Mutex::new(false),
             stop,
+            runtime: Handle::current(),
         })
     }
 
-    /// Someone listens from now on; the watcher is there.
-    fn join(self: &Arc<Self>) -> broadcast::Receiver<News> {
-        let mut is_watched = self
-            .is_watched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let news = self.news.subscribe();
+    /// Sees to it that someone looks for what happens after an event.
+    fn is_watched_from(self: &Arc<Self>, after: i64) {
+        let mut is_watched = self.is_watched.lock().unwrap_or_else(PoisonError::into_inner);
         if !*is_watched {
             *is_watched = true;
-            tokio::spawn(Arc::clone(self).watch());
+            self.runtime.spawn(Arc::clone(self).watch(after));
         }
-        news
     }
 
-    async fn watch(self: Arc<Self>) {
-        let mut newest = None;
+    async fn watch(self: Arc<Self>, mut after: i64) {
         while self.is_listened_to() {
-            let after = newest;
-            let look = move |store: &mut crate::store::Store| {
-                Ok(store.read(|tx| match after {
-                    Some(after) => tx.events_since(after, LOOK.1).map(|events| (after, events)),
-                    None => tx.newest_event().map(|newest| (newest, Vec::new())),
-                })?)
-            };
+            let look = move |store: &mut Store| Ok(store.read(|tx| tx.events_since(after, LOOK.1))?);
             match self.work.run(Access::Read, look).await {
-                Ok((after, events)) => {
-                    newest = Some(events.last().map_or(after, |event| event.id));
-                    if !events.is_empty() {
+                Ok(events) => {
+                    if let Some(last) = events.last() {
+                        after = last.id;
                         drop(self.news.send(Arc::new(events)));
                     }
                 }
@@ -104,38 +97,50 @@ impl Live {
     }
 }
 
-/// `GET /queues/{name}/live`.
+/// `GET /queues/{name}/live`: from an event on that the page knows of, or that was heard last.
 pub(super) async fn listen(
     State(site): Shared,
     Path(name): Path<String>,
     ticket: Ticket,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
 ) -> Response {
-    let queue = name.clone();
-    let hers = site.show(ticket, move |at: &mut At<'_>| {
-        is_hers(at, &queue)?;
-        Ok(StatusCode::OK.into_response())
-    });
-    let answer = hers.await;
-    if answer.status() != StatusCode::OK {
-        return answer;
-    }
-    let live = &site.live;
+    let live = Arc::clone(&site.live);
     let Ok(place) = Arc::clone(&live.places).try_acquire_owned() else {
         return Note::too_long().show(&site.base);
     };
-    let line = Line {
-        queue: name,
-        news: live.join(),
-        stop: live.stop.clone(),
-        _place: place,
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let since = last.or(query.get("since").map(String::as_str));
+    let since = since.and_then(|since| since.parse().ok());
+    // What happens from here on is heard.
+    let news = live.news.subscribe();
+    let listen = move |at: &mut At<'_>| {
+        is_hers(at, &name)?;
+        let (after, missed) = at.store.read(|tx| match since {
+            Some(since) => tx.events_since(since, LOOK.1).map(|events| (since, events)),
+            None => tx.newest_event().map(|newest| (newest, Vec::new())),
+        })?;
+        let mut line = Line {
+            queue: name,
+            after,
+            news,
+            stop: live.stop.clone(),
+            _place: place,
+        };
+        let begun = format!("retry: 3000\n\n{}", line.said(&missed).unwrap_or_default());
+        live.is_watched_from(line.after);
+        let next = Box::pin(async { Some((begun.into(), line)) });
+        let kind = [(header::CONTENT_TYPE, "text/event-stream")];
+        Ok((kind, Body::new(Stream(next))).into_response())
     };
-    let kind = [(header::CONTENT_TYPE, "text/event-stream")];
-    (kind, Body::new(Stream(Box::pin(line.next(true))))).into_response()
+    site.show(ticket, listen).await
 }
 
 /// One listener.
 struct Line {
     queue: String,
+    /// The last event that was said, or is none of hers.
+    after: i64,
     news: broadcast::Receiver<News>,
     stop: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
@@ -143,10 +148,7 @@ struct Line {
 
 impl Line {
     /// The next thing to say, unless the service stops.
-    async fn next(mut self, is_first: bool) -> Option<(Bytes, Self)> {
-        if is_first {
-            return Some((Bytes::from_static(b"retry: 3000\n\n"), self));
-        }
+    async fn next(mut self) -> Option<(Bytes, Self)> {
         loop {
             let news = tokio::select! {
                 news = timeout(BEAT, self.news.recv()) => news,
@@ -168,23 +170,23 @@ impl Line {
         }
     }
 
-    /// What is news in this queue: items that are in it, or have just left it.
-    fn said(&self, events: &[PastEvent]) -> Option<String> {
-        let left = |event: &PastEvent| {
-            let from = event
-                .detail
-                .as_ref()
-                .and_then(|detail| detail.get("from")?.as_str());
-            from == Some(&*self.queue)
+    /// What is news in this queue: of items that are in it, or have just left it.
+    fn said(&mut self, events: &[PastEvent]) -> Option<String> {
+        let known = self.after;
+        let news = events.iter().filter(|event| event.id > known);
+        let is_here = |event: &PastEvent| event.queue == self.queue;
+        let was_here = |event: &PastEvent| {
+            let from = event.detail.as_ref().and_then(|detail| detail.get("from"));
+            from.is_some_and(|from| *from == *self.queue)
         };
-        let here = events
-            .iter()
-            .filter(|event| event.queue == self.queue || left(event));
-        let items: Vec<_> = here
-            .map(|event| json!({"id": event.item, "kind": event.kind, "version": event.version, "here": event.queue == self.queue}))
-            .collect();
-        let data = json!({"items": items});
-        (!items.is_empty()).then(|| format!("event: changed\ndata: {data}\n\n"))
+        let items = news.filter(|event| is_here(event) || was_here(event));
+        let items = items.map(|event| {
+            json!({"id": event.item, "kind": event.kind, "version": event.version, "here": is_here(event)})
+        });
+        let items: Vec<_> = items.collect();
+        self.after = events.last().map_or(known, |last| last.id.max(known));
+        let (id, data) = (self.after, json!({"items": items}));
+        (!items.is_empty()).then(|| format!("id: {id}\nevent: changed\ndata: {data}\n\n"))
     }
 }
 
@@ -203,7 +205,7 @@ impl hyper::body::Body for Stream {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let next = ready!(self.0.as_mut().poll(context));
         Poll::Ready(next.map(|(bytes, line)| {
-            self.0 = Box::pin(line.next(false));
+            self.0 = Box::pin(line.next());
             Ok(Frame::data(bytes))
         }))
     }

@@ -121,7 +121,8 @@ struct QueuePage<'a> {
     reviewers: Vec<(String, String)>,
     queues: Vec<String>,
     key: String,
-    tomorrow: String,
+    /// The newest event when the page was made.
+    event: i64,
 }
 
 impl QueuePage<'_> {
@@ -236,6 +237,8 @@ fn page(
     outcomes: Vec<Outcome>,
 ) -> Result<Response, HttpError> {
     is_hers(at, &view.queue)?;
+    // Before the rows: what happens in between is told again rather than never.
+    let event = at.store.read(|tx| tx.newest_event())?;
     let found = view.rows(at)?;
     let now = at.now;
     let counts = at
@@ -259,7 +262,7 @@ fn page(
         reviewers: reviewers(at, &view.queue),
         queues: queues(at, &view.queue),
         key: acts::new_key(),
-        tomorrow: story::tomorrow(at.now, &at.visitor.timezone()),
+        event,
         view: view.clone(),
     };
     console(StatusCode::OK, &page, false)

@@ -124,11 +124,11 @@ impl Tx<'_> {
         let mut last = None;
         let mut on = None;
         let mut goes_on = false;
-        // Each is a walk along an index; both have the same values, so that the statement is.
+        // Each has an index; all have the same values.
         let of = match (ask.item, ask.actor) {
-            (Some(_), _) => "d.item = ?5 AND (?6 IS NULL OR d.actor = ?6)",
-            (None, Some(_)) => "d.actor = ?6 AND ?5 IS NULL",
-            (None, None) => "?5 IS NULL AND ?6 IS NULL",
+            (Some(_), _) => "d.item = ?5 AND coalesce(?6, d.actor) = d.actor",
+            (None, Some(_)) => "d.actor = ?6 AND coalesce(?5, d.item) = d.item",
+            (None, None) => "coalesce(?5, d.item) = d.item AND coalesce(?6, d.actor) = d.actor",
         };
         let sql = format!(
             "SELECT d.id, d.item, d.kind, d.version, d.actor, d.reason, d.note, d.until, d.at, i.queue, i.record

@@ -17,6 +17,7 @@ mod broken;
 mod browser;
 mod chromium;
 mod console;
+mod console_pages;
 mod corpus;
 mod crash;
 mod decide;
