@@ -10,9 +10,12 @@ mod decide;
 mod desk;
 mod guard;
 mod health;
+mod history;
 mod links;
 mod mails;
 mod page;
+mod pour;
+mod rules;
 mod sign_in;
 mod status;
 mod tokens;
@@ -257,6 +260,8 @@ fn router(site: &Arc<Site>) -> Router {
         .merge(sign_in::routes())
         .merge(desk::routes())
         .merge(broken::routes())
+        .merge(history::routes())
+        .merge(rules::routes())
         .merge(status::routes())
         .merge(tokens::routes())
         .route("/healthz", get(health::lives))

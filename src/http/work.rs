@@ -69,10 +69,15 @@ impl Work {
 
     fn take(&self, access: Access) -> Result<Store, HttpError> {
         let kept = self.kept(access).pop();
-        Ok(match (kept, access) {
-            (Some(store), _) => store,
-            (None, Access::Read) => Store::open(&self.database)?.only_reading()?,
-            (None, Access::Write) => Store::open(&self.database)?,
-        })
+        match (kept, access) {
+            (Some(store), _) => Ok(store),
+            (None, Access::Read) => self.reader(),
+            (None, Access::Write) => Ok(Store::open(&self.database)?),
+        }
+    }
+
+    /// A connection that only reads, for work that takes longer than a request may.
+    pub(super) fn reader(&self) -> Result<Store, HttpError> {
+        Ok(Store::open(&self.database)?.only_reading()?)
     }
 }

@@ -42,6 +42,7 @@ mod policies;
 mod properties;
 mod race;
 mod readme;
+mod records;
 mod relay;
 mod rules;
 mod rules_readme;
