@@ -190,6 +190,7 @@ impl View {
         match (line.rule.starts_with("queue "), line.decides) {
             (true, Some(verdict)) => format!("would take {records}, and {verdict} each"),
             (true, None) => format!("would take {records}"),
+            (false, _) if line.points == 0 => format!("would hit {records}"),
             (false, _) => format!("would hit {records}, {:+} points", line.points),
         }
     }
