@@ -1,13 +1,13 @@
 //! `/history`: who decided what, newest first; the whole of it as CSV and as lines of JSON.
 
 use crate::http::page::{Frame, Note, console};
-use crate::http::pour::pour;
-use crate::http::visitor::{At, Form, Ticket};
+use crate::http::pour::Out;
+use crate::http::visitor::{At, Form, Ticket, Who};
 use crate::http::{HttpError, Shared, Site};
 use crate::item::Verdict;
 use crate::record::shown;
 use crate::report::history::{self, HistoryError};
-use crate::rules::RuleSet;
+use crate::rules::{Queues, RuleSet};
 use crate::schedule::{clock, moment_ago};
 use crate::store::past::{Past, PastAsk};
 use crate::store::{Store, StoreError};
@@ -21,10 +21,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil::Date};
 use std::io;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
-/// Files that are poured out at once: each keeps a thread as long as its reader takes.
-static POURED: Semaphore = Semaphore::const_new(2);
 /// Links to a page carry its filters by these names.
 const FILTERS: [&str; 6] = ["who", "kind", "queue", "since", "until", "item"];
 
@@ -94,7 +91,11 @@ impl Asked {
             }
             Err(_) => time(text),
         });
-        let queues = (!at.visitor.is_editor()).then(|| {
+        let sees_all = match &at.visitor.who {
+            Who::Reviewer(reviewer) => reviewer.queues == Queues::All,
+            Who::Terminal | Who::Program(_) => true,
+        };
+        let queues = (!sees_all && !at.visitor.is_editor()).then(|| {
             let queues = at.rules.queues.iter().map(|queue| queue.name.clone());
             queues.filter(|name| at.visitor.may_see(name)).collect()
         });
@@ -293,30 +294,20 @@ fn file(
     at: &mut At<'_>,
     form: &Form,
     (kind, ending): (&'static str, &str),
-    write: impl FnOnce(
-        &mut Store,
-        &PastAsk<'_>,
-        &mut crate::http::pour::Out,
-    ) -> Result<(), HistoryError>
-    + Send
-    + 'static,
+    write: impl FnOnce(&mut Store, &PastAsk<'_>, &mut Out) -> Result<(), HistoryError> + Send + 'static,
 ) -> Result<Response, HttpError> {
     let asked = Asked::of(at, form);
     let asked =
         asked.map_err(|why| Note::new(StatusCode::BAD_REQUEST, "Not understood", &[&why]))?;
-    let place = POURED.try_acquire().map_err(|_| Note::too_long())?;
-    let mut store = at.site.work.reader()?;
-    let body = pour(move |out| {
-        let written = write(&mut store, &asked.ask(), out);
-        drop(place);
-        written.map_err(|error| match error {
+    let body = at.site.work.pour(move |store, out| {
+        write(store, &asked.ask(), out).map_err(|error| match error {
             HistoryError::Out(error) => error,
             HistoryError::Store(error) => {
                 tracing::error!("The history could not be read to its end: {error}");
                 io::Error::other(error)
             }
         })
-    });
+    })?;
     let name = format!("attachment; filename=\"history.{ending}\"");
     let headers = [
         (header::CONTENT_TYPE, kind),
