@@ -16,12 +16,15 @@ mod guard;
 mod health;
 mod limits;
 mod item;
+mod history;
 mod links;
 mod live;
 mod mails;
 mod metrics;
 mod page;
 mod queue;
+mod pour;
+mod rules;
 mod sign_in;
 mod traffic;
 mod story;
@@ -286,6 +289,8 @@ fn router(site: &Arc<Site>) -> Router {
         .merge(desk::routes())
         .merge(api::routes())
         .merge(broken::routes())
+        .merge(history::routes())
+        .merge(rules::routes())
         .merge(status::routes())
         .merge(tokens::routes())
         .merge(queue::routes())

@@ -188,7 +188,10 @@ mod tests {
         assert_eq!(bars[0].height, 2.0 * bars[1].height);
         assert_eq!(bars[2].height, 2.0 * bars[0].height);
         for bar in &bars {
-            assert!(bar.x >= chart.left() && bar.x + bar.width <= WIDTH, "{bar:?}");
+            assert!(
+                bar.x >= chart.left() && bar.x + bar.width <= WIDTH,
+                "{bar:?}"
+            );
             assert!(bar.y >= ABOVE && bar.y + bar.height <= HEIGHT, "{bar:?}");
         }
         for pair in bars.windows(2) {

@@ -58,14 +58,19 @@ async fn make(State(site): Shared, ticket: Ticket, headers: HeaderMap, sent: Bod
         let token = format!("{PREFIX}{secret}");
         let (hash, made_by) = (Hash::of(token.as_bytes()), maker(at));
         let ends_at = at.now + SignedDuration::from_hours(24 * days);
-        let made = at.store.write(|tx| {
-            tx.add_api_token((&name, hash, scope), &made_by, ends_at, at.now)
-        })?;
+        let made = at
+            .store
+            .write(|tx| tx.add_api_token((&name, hash, scope), &made_by, ends_at, at.now))?;
         if made.is_none() {
-            let text = format!("There is a token {name} already, and decisions may stand under its name. Choose another.");
+            let text = format!(
+                "There is a token {name} already, and decisions may stand under its name. Choose another."
+            );
             return page(at, StatusCode::CONFLICT, Some(text), form, None);
         }
-        tracing::info!("{} made the token {name} of the API", at.visitor.actor().name());
+        tracing::info!(
+            "{} made the token {name} of the API",
+            at.visitor.actor().name()
+        );
         let made = Some((name, token));
         page(at, StatusCode::OK, None, &Form::default(), made)
     };

@@ -94,7 +94,7 @@ impl Talk {
         let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.unwrap_or_else(|| panic!("no answer: {first:?}"));
         let mut headers = Vec::new();
-        let mut length = 0;
+        let (mut length, mut is_poured) = (0, false);
         loop {
             let line = self.line();
             let Some((name, value)) = line.split_once(": ") else {
@@ -103,12 +103,21 @@ impl Talk {
             if name == "content-length" && !is_head {
                 length = value.parse().unwrap();
             }
+            is_poured |= name == "transfer-encoding" && value == "chunked" && !is_head;
             if name != "date" {
                 headers.push((name.to_owned(), value.to_owned()));
             }
         }
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).unwrap();
+        while is_poured {
+            let length = usize::from_str_radix(&self.line(), 16).expect("a chunk");
+            let start = body.len();
+            body.resize(start + length, 0);
+            self.0.read_exact(&mut body[start..]).unwrap();
+            assert_eq!(self.line(), "");
+            is_poured = length > 0;
+        }
         let body = String::from_utf8(body).unwrap();
         Answer {
             status,

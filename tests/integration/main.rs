@@ -47,6 +47,7 @@ mod policies;
 mod properties;
 mod race;
 mod readme;
+mod records;
 mod relay;
 mod roles;
 mod rules;
