@@ -8,6 +8,7 @@
 )]
 
 mod alerts;
+mod api;
 mod architecture;
 mod backtest;
 mod backup;
@@ -47,6 +48,7 @@ mod rules;
 mod rules_readme;
 mod scan;
 mod schema;
+mod schemathesis;
 mod secrets;
 mod service;
 mod simulation;
