@@ -1,6 +1,7 @@
 //! Reads for every face: what waits, one item whole, and whether all is well.
 
 mod again;
+pub mod history;
 mod post;
 mod story;
 mod trial;

@@ -16,12 +16,14 @@ pub mod late;
 pub mod lock;
 pub mod mails;
 pub mod pages;
+pub mod past;
 pub mod records;
 pub mod relay;
 pub mod restore;
 pub mod service;
 pub mod settings;
 pub mod shadow;
+pub mod tallies;
 pub mod write_backs;
 
 pub use error::StoreError;

@@ -526,3 +526,55 @@ fn the_score_that_lists_are_sorted_by_follows_the_assessment() {
     });
     assert_eq!(scores.unwrap(), (Some(2), Some(42)));
 }
+
+#[test]
+fn counts_end_where_they_are_told_to() {
+    use crate::store::counts::{Count, InHands};
+    let due = Made {
+        due: Some(1),
+        ..plain()
+    };
+    let held = Made {
+        due: Some(1),
+        held: true,
+        ..plain()
+    };
+    let claimed = Made {
+        claimed: true,
+        ..plain()
+    };
+    let mut store = desk(&[due.clone(), due, held, claimed, plain()]);
+    let check = |tx: &Tx<'_>| {
+        let item = tx.item(5)?.unwrap();
+        tx.hand_to_reviewer(item, "ben@example.org", None, ("ana@example.org", at(1)))?;
+        let count = |n, more| Count { n, more };
+        let counts = tx.queue_counts(&["urgent", "z"], 3, at(2))?;
+        assert_eq!(counts[0].open, count(3, true));
+        assert_eq!(counts[0].overdue, count(2, false));
+        assert_eq!(counts[0].held, count(1, false));
+        assert_eq!(counts[0].unclaimed, count(2, true));
+        assert_eq!(counts[1].open, count(0, false));
+        assert_eq!(counts[0].open.to_string(), "3+");
+        let exact = &tx.queue_counts(&["urgent"], i64::MAX, at(2))?[0];
+        assert_eq!((exact.open.n, exact.unclaimed.n), (5, 4));
+        // Two days later her claim is over.
+        assert_eq!(tx.queue_counts(&["urgent"], 9, at(4))?[0].unclaimed.n, 5);
+        let hands = tx.in_hands_of("ana@example.org", at(2))?;
+        assert_eq!(
+            hands,
+            InHands {
+                claimed: 1,
+                assigned: 0
+            }
+        );
+        assert_eq!(tx.in_hands_of("ben@example.org", at(2))?.assigned, 1);
+        let ask = Ask {
+            queues: vec!["urgent", "z"],
+            assigned_to: Some("ben@example.org"),
+            ..Ask::default()
+        };
+        assert_eq!(ids(&tx.page(&ask, at(2))?), [5]);
+        Ok::<_, StoreError>(())
+    };
+    store.write(check).unwrap();
+}
