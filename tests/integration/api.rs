@@ -1,5 +1,8 @@
 //! The API for programs: who is let in, what is answered, and that the document says it.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use copydesk::record::Hash;
 use copydesk::store::Store;
 use copydesk::store::access::Scope;
@@ -486,6 +489,94 @@ fn a_decision_is_made_once_under_its_key_and_only_on_what_was_seen() {
             &json!({"verb": "reject", "version": 1, "reason": "rights"}),
         )
         .is(200, &["rejected"]);
+}
+
+/// The whole of what is streamed, as HTTP 1.0 sends it.
+fn streamed(program: &Program<'_>, path: &str) -> String {
+    let mut stream = TcpStream::connect(&program.site.address).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    let (host, token) = (&program.site.address, &program.token);
+    let request =
+        format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.0 200"), "{head}");
+    assert!(head.contains("content-type: application/jsonl"), "{head}");
+    body.to_owned()
+}
+
+#[test]
+fn what_happened_and_was_decided_is_read_page_by_page_or_whole() {
+    let site = site();
+    let program = Program::with(&site, Scope::Decide);
+    assert_eq!(program.json("/decisions")["decisions"], json!([]));
+    assert_eq!(streamed(&program, "/api/v1/decisions.jsonl"), "");
+    let start = program.json("/events")["next"].as_i64().unwrap();
+    // More than are read at once, and by several tokens, since none may ask so often.
+    for n in 0..3 {
+        let another = Program::with(&site, Scope::Decide);
+        for n in 35 * n..35 * (n + 1) {
+            for (verb, version) in [("approve", 1 + 2 * n), ("reject", 2 + 2 * n)] {
+                let said = json!({"verb": verb, "version": version});
+                let key = uuid::Uuid::now_v7().to_string();
+                another.decide(1, &key, &said).is(200, &[]);
+            }
+        }
+    }
+    let mut path = "/decisions?limit=100&item=1".to_owned();
+    let mut paged = Vec::new();
+    loop {
+        let page = program.json(&path);
+        paged.extend(page["decisions"].as_array().unwrap().clone());
+        match page["next"].as_str() {
+            Some(next) => path = format!("/decisions?limit=100&item=1&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(paged.len(), 210);
+    assert_eq!(
+        (&paged[0]["kind"], &paged[0]["version"]),
+        (&json!("reject"), &json!(210))
+    );
+    let whole = streamed(&program, "/api/v1/decisions.jsonl");
+    let whole: Vec<Value> = whole
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let without_writes = |lines: &[Value]| -> Vec<Value> {
+        let mut lines = lines.to_vec();
+        for line in &mut lines {
+            line.as_object_mut().unwrap().remove("writes");
+        }
+        lines
+    };
+    assert_eq!(without_writes(&whole), without_writes(&paged));
+    let approved = program.json("/decisions?verb=approve&limit=200");
+    assert_eq!(approved["decisions"].as_array().unwrap().len(), 105);
+    let none = program.json("/decisions?actor=ana@example.org&queue=general");
+    assert_eq!(none["decisions"], json!([]));
+    problem(
+        program
+            .get("/decisions?after=x")
+            .is(422, &["no place in this list"]),
+    );
+
+    let (mut after, mut ids) = (start, Vec::new());
+    loop {
+        let page = program.json(&format!("/events?limit=64&after={after}"));
+        let events = page["events"].as_array().unwrap();
+        if events.is_empty() {
+            assert_eq!(page["next"], after);
+            break;
+        }
+        let of_people = events.iter().filter(|event| event["actor"] != "copydesk");
+        ids.extend(of_people.map(|event| event["id"].as_i64().unwrap()));
+        after = page["next"].as_i64().unwrap();
+    }
+    assert_eq!(ids.len(), 210);
+    assert!(ids.is_sorted());
 }
 
 #[test]
