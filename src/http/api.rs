@@ -3,6 +3,7 @@
 mod act;
 mod asked;
 mod openapi;
+mod past;
 mod problem;
 mod read;
 mod table;
@@ -10,7 +11,7 @@ mod table;
 pub(super) use problem::Problem;
 
 use crate::http::page::is_known;
-use crate::http::visitor::Ticket;
+use crate::http::visitor::{At, Ticket};
 use crate::http::work::Access;
 use crate::http::{HttpError, Shared, Site, plain};
 use asked::Asked;
@@ -60,6 +61,13 @@ async fn answer(
         }
         Run::Read(make) => (Access::Read, make),
         Run::Act(make) => (Access::Write, make),
+        Run::Lines(make) => {
+            let begin = move |at: &mut At<'_>| {
+                let kind = [(header::CONTENT_TYPE, endpoint.run.kind())];
+                Ok((kind, make(at, &asked?)?).into_response())
+            };
+            return site.api(ticket, Access::Read, begin).await;
+        }
     };
     let at = Arc::clone(&site);
     site.api(ticket, access, move |it| {
@@ -135,6 +143,9 @@ impl Endpoint {
 impl Run {
     /// What kind of text it answers.
     fn kind(self) -> &'static str {
-        "application/json"
+        match self {
+            Self::Lines(_) => "application/jsonl",
+            _ => "application/json",
+        }
     }
 }

@@ -841,7 +841,14 @@ fn readyz_says_what_is_late_and_metrics_count() {
             "copydesk_rules_loaded 0\n",
             "copydesk_late{job=\"rules\"} 1\n",
             "copydesk_write_backs_pending 0\n",
-            "copydesk_http_requests_total{route=\"/readyz\",status=\"5xx\"}",
+            "copydesk_items_oldest_timestamp_seconds{queue=\"general\"} ",
+            "copydesk_loop_failing{loop=\"notify\"} 0\n",
+            "copydesk_loop_heard_timestamp_seconds{loop=\"write-back\"} ",
+            "copydesk_source_records{source=\"news\"} 1\n",
+            "copydesk_sessions 0\n",
+            "# TYPE copydesk_http_request_duration_seconds histogram",
+            "copydesk_http_request_duration_seconds_bucket{route=\"/readyz\",le=\"0.005\"} ",
+            "copydesk_http_requests_total{route=\"/readyz\",status=\"503\"}",
             "copydesk_last_run_timestamp_seconds{kind=\"scan\"}",
         ],
     );
@@ -852,6 +859,10 @@ fn readyz_says_what_is_late_and_metrics_count() {
             "{line}"
         );
         let metric = name.split('{').next().unwrap();
+        let metric = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|part| metric.strip_suffix(part))
+            .unwrap_or(metric);
         assert!(
             metrics.body.contains(&format!("# TYPE {metric} ")),
             "{line}"

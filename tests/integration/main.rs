@@ -9,6 +9,7 @@
 
 mod accessible;
 mod alerts;
+mod api;
 mod architecture;
 mod backtest;
 mod backup;
@@ -54,6 +55,7 @@ mod rules;
 mod rules_readme;
 mod scan;
 mod schema;
+mod schemathesis;
 mod secrets;
 mod service;
 mod simulation;

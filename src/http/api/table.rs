@@ -1,12 +1,14 @@
 //! Every endpoint: what it is, what may be said to it, what it answers. The router, the checks of
 //! requests and the document are all made from this table.
 
-use super::{Reply, act, read};
+use super::{Reply, act, past, read};
 use crate::http::HttpError;
 use crate::http::api::asked::Asked;
 use crate::http::visitor::At;
+use crate::report::history::PastLine;
 use crate::report::{BrokenLine, ItemLine, ItemPage, QueueLine, RecordPage, StatusPage};
 use crate::store::pages::Sort;
+use axum::body::Body;
 use axum::routing::MethodFilter;
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -69,6 +71,8 @@ pub(super) enum Run {
     Read(Make),
     /// For tokens that may decide.
     Act(Make),
+    /// For every token, as long as there are lines.
+    Lines(fn(&mut At<'_>, &Asked) -> Result<Body, HttpError>),
 }
 
 /// Something that is said beside the body.
@@ -385,5 +389,68 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         takes: None,
         gives: shape::<Vec<BrokenLine>>,
         run: Run::Read(read::broken),
+    },
+    Endpoint {
+        verb: Verb::Get,
+        path: "/events",
+        name: "events",
+        summary: "What happened to all items since an event, oldest first. Asked again with the `next` of the last answer it misses nothing.",
+        params: &[
+            query(
+                "after",
+                Kind::Number(0, LARGEST),
+                "The `next` of the answer before; without it, from the first event.",
+            ),
+            LIMIT,
+        ],
+        takes: None,
+        gives: shape::<past::Events>,
+        run: Run::Read(past::events),
+    },
+    Endpoint {
+        verb: Verb::Get,
+        path: "/decisions",
+        name: "decisions",
+        summary: "What was decided, newest first, a page at a time.",
+        params: &[
+            query(
+                "actor",
+                Kind::Text,
+                "Only those by this actor: an address, `cli:USER`, `api:TOKEN` or `queue:NAME`.",
+            ),
+            query(
+                "verb",
+                Kind::OneOf(&["approve", "reject", "hold", "reopen"]),
+                "Only those of this kind.",
+            ),
+            query(
+                "queue",
+                Kind::Text,
+                "Only those on items that wait in this queue, or waited in it last.",
+            ),
+            query("item", Kind::Number(1, LARGEST), "Only those on this item."),
+            query("reason", Kind::Text, "Only those for this reason."),
+            query(
+                "since",
+                Kind::Time,
+                "Only those made at this time or later.",
+            ),
+            query("until", Kind::Time, "Only those made before this time."),
+            LIMIT,
+            AFTER,
+        ],
+        takes: None,
+        gives: shape::<past::Decisions>,
+        run: Run::Read(past::decisions),
+    },
+    Endpoint {
+        verb: Verb::Get,
+        path: "/decisions.jsonl",
+        name: "history",
+        summary: "Every decision, newest first, as JSON: one on each line.",
+        params: &[],
+        takes: None,
+        gives: shape::<PastLine>,
+        run: Run::Lines(past::history),
     },
 ];
