@@ -73,6 +73,8 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         mode: Mode::Keys,
         said: Vec::new(),
         to_write: false,
+        refused: false,
+        shown: None,
         desk,
     };
     session.look_for_more()?;
@@ -111,10 +113,10 @@ fn queue(rules: &RuleSet, actor: &Actor<'_>, name: &str) -> Result<(), Usage> {
 enum Mode {
     /// What is to be done.
     Keys,
-    /// Why it is rejected.
-    Reason,
-    /// A letter of a line.
-    Line(Asked, String),
+    /// Why this item, as it was seen, is rejected.
+    Reason(ItemRef),
+    /// A letter of a line about it.
+    Line(Asked, ItemRef, String),
 }
 
 /// What a line is typed for.
@@ -149,11 +151,19 @@ struct Session<'a, 'd> {
     /// What the last key came to.
     said: Vec<String>,
     to_write: bool,
+    /// Whether it did not do what was asked.
+    refused: bool,
+    /// The item as it was last shown.
+    shown: Option<ItemRef>,
 }
 
 impl Session<'_, '_> {
     fn run(&mut self, terminal: &Terminal) -> anyhow::Result<()> {
         loop {
+            // What was typed for the next item would decide on this one.
+            if std::mem::take(&mut self.refused) && terminal.forget() {
+                return Ok(());
+            }
             let mut seen = self.draw(terminal)?;
             // The next item is there before the decision is in its file.
             if std::mem::take(&mut self.to_write) {
@@ -193,12 +203,11 @@ impl Session<'_, '_> {
             id: page.line.id,
             version: Some(page.line.version),
         });
-        match (std::mem::replace(&mut self.mode, Mode::Keys), item) {
-            (Mode::Keys, _) if matches!(key, Key::Char('q')) => return Ok(true),
-            (Mode::Keys, item) => self.command(&key, item, seen)?,
-            (Mode::Reason, Some(item)) => self.reason(&key, item)?,
-            (Mode::Line(asked, text), Some(item)) => self.letter(key, item, asked, text)?,
-            _ => {}
+        match std::mem::replace(&mut self.mode, Mode::Keys) {
+            Mode::Keys if matches!(key, Key::Char('q')) => return Ok(true),
+            Mode::Keys => self.command(&key, item, seen)?,
+            Mode::Reason(item) => self.reason(&key, item)?,
+            Mode::Line(asked, item, text) => self.letter(key, item, asked, text)?,
         }
         Ok(false)
     }
@@ -215,9 +224,13 @@ impl Session<'_, '_> {
             (Key::Char('?'), _) => self.said = ALL_KEYS.map(str::to_owned).to_vec(),
             (Key::Char('a'), Some(item)) => self.decide(item, Verdict::Approve, None, None)?,
             (Key::Char('h'), Some(item)) => self.decide(item, Verdict::Hold, None, None)?,
-            (Key::Char('r'), Some(_)) => self.mode = Mode::Reason,
-            (Key::Char('H'), Some(_)) => self.mode = Mode::Line(Asked::Until, String::new()),
-            (Key::Char('n'), Some(_)) => self.mode = Mode::Line(Asked::Note, String::new()),
+            (Key::Char('r'), Some(item)) => self.mode = Mode::Reason(item),
+            (Key::Char('H'), Some(item)) => {
+                self.mode = Mode::Line(Asked::Until, item, String::new())
+            }
+            (Key::Char('n'), Some(item)) => {
+                self.mode = Mode::Line(Asked::Note, item, String::new())
+            }
             (Key::Char('c'), Some(item)) => self.claim(item)?,
             (Key::Char('o'), _) => {
                 let url = seen.and_then(|page| Story::of(&page.record, Vec::new(), None).url);
@@ -244,7 +257,7 @@ impl Session<'_, '_> {
                 match reasons(rules).find(|(label, ..)| label == letter) {
                     Some((_, key, _)) => self.decide(item, Verdict::Reject, Some(key), None),
                     None => {
-                        self.mode = Mode::Reason;
+                        self.mode = Mode::Reason(item);
                         Ok(())
                     }
                 }
@@ -275,7 +288,7 @@ impl Session<'_, '_> {
             Key::Pasted(pasted) => text.push_str(&shown::line(&pasted, 2000)),
             _ => {}
         }
-        self.mode = Mode::Line(asked, text);
+        self.mode = Mode::Line(asked, item, text);
         Ok(())
     }
 
@@ -284,7 +297,7 @@ impl Session<'_, '_> {
             Ok(until) => self.decide(item, Verdict::Hold, None, Some(until)),
             Err(error) => {
                 self.said = vec![shown::line(&error, 200)];
-                self.mode = Mode::Line(Asked::Until, text);
+                self.mode = Mode::Line(Asked::Until, item, text);
                 Ok(())
             }
         }
@@ -401,6 +414,8 @@ impl Session<'_, '_> {
                         styled(ALARM, format!("{:indent$}{line}", ""))
                     })
                     .collect();
+                self.refused = true;
+                self.shown = None;
                 self.seek()?;
                 Ok(None)
             }

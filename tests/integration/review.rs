@@ -625,6 +625,44 @@ fn in_terminal(desk: &Desk) -> Option<Command> {
 }
 
 #[test]
+fn what_was_typed_before_a_changed_story_was_seen_decides_nothing() {
+    let desk = desk();
+    let Some(command) = in_terminal(&desk) else {
+        return;
+    };
+    let (mut child, mut seen) = started(command);
+    let mut keys = child.stdin.take().unwrap();
+    shows(&mut seen, "q quit");
+    desk.replace("stop.md", "City stops", "City does not stop");
+    keys.write_all(b"aa").unwrap();
+    shows(&mut seen, "3@1 has changed: it is 3@2 now");
+    keys.write_all(b"h").unwrap();
+    shows(&mut seen, "3@3 held");
+    keys.write_all(b"q").unwrap();
+    shows(&mut seen, "1 held");
+    child.wait().unwrap();
+    assert!(desk.says("stop.md", "published: false"));
+}
+
+#[test]
+fn an_item_that_changes_while_a_line_is_typed_is_told_of_and_not_decided() {
+    let desk = desk();
+    let (mut child, mut seen) = started(desk.command(&["review"]));
+    let mut keys = child.stdin.take().unwrap();
+    keys.write_all(b"r").unwrap();
+    shows(&mut seen, "rejected, why?");
+    desk.replace("stop.md", "City stops", "City does not stop");
+    desk.scan();
+    keys.write_all(b"x").unwrap();
+    shows(&mut seen, "3@1 has changed: it is 3@2 now");
+    keys.write_all(b"1q").unwrap();
+    shows(&mut seen, "3@1 has changed: it is 3@2 now");
+    shows(&mut seen, "nothing was decided");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(desk.status_of(3), "pending");
+}
+
+#[test]
 fn the_terminal_is_put_back_on_every_way_out() {
     for way in ["q", "\u{3}", "terminate", "hang up"] {
         let desk = desk();

@@ -3,8 +3,8 @@
 use super::sheet::{Sheet, wrapped};
 use super::terminal::{CLEAR, Terminal, control};
 use super::{Asked, Mode, Session, reasons};
-use crate::cli::screen::{FAINT, STRONG, counted, styled};
-use crate::item::Verdict;
+use crate::cli::screen::{ALARM, FAINT, STRONG, counted, styled};
+use crate::item::{ItemRef, Verdict};
 use crate::notify::waiting::Story;
 use crate::record::shown;
 use crate::report::{self, ItemPage};
@@ -25,6 +25,18 @@ impl Session<'_, '_> {
             Some(id) => report::item(&mut self.store, Some(self.rules), *id, now)?,
             None => None,
         };
+        let shown = page.as_ref().map(|page| ItemRef {
+            id: page.line.id,
+            version: Some(page.line.version),
+        });
+        if let (Some(before), Some(shown)) = (self.shown, shown)
+            && before.id == shown.id
+            && before != shown
+        {
+            let changed = format!("{before} has changed: it is {shown} now");
+            self.said.push(styled(ALARM, changed));
+        }
+        self.shown = shown;
         let mut lines = match &page {
             Some(page) => self.sheet(page, now, columns)?,
             None => self.end()?,
@@ -86,7 +98,7 @@ impl Session<'_, '_> {
             Mode::Keys if has_item && columns >= KEYS.len() => return vec![styled(FAINT, KEYS)],
             Mode::Keys if has_item => (KEYS.to_owned(), 2),
             Mode::Keys => return vec![styled(FAINT, AT_END)],
-            Mode::Reason => {
+            Mode::Reason(_) => {
                 let reasons: Vec<String> = reasons(self.rules)
                     .map(|(label, _, text)| format!("{label} {text} · "))
                     .collect();
@@ -96,7 +108,7 @@ impl Session<'_, '_> {
                 );
                 (text, 4)
             }
-            Mode::Line(asked, text) => {
+            Mode::Line(asked, _, text) => {
                 let asked = match asked {
                     Asked::Until => "until when (3d, a date, a time)",
                     Asked::Note => "note",

@@ -1,7 +1,10 @@
 //! The terminal while single keys are read: set up here, and put back on every way out.
 
 use super::keys::{Key, Keys, MARKS_PASTES};
-use rustix::termios::{OptionalActions, OutputModes, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{
+    OptionalActions, OutputModes, QueueSelector, Termios, tcflush, tcgetattr, tcgetwinsize,
+    tcsetattr,
+};
 use std::io::{self, IsTerminal, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,6 +62,17 @@ impl Terminal {
 
     pub(super) fn next(&self) -> Event {
         self.events.recv().unwrap_or(Event::Stop)
+    }
+
+    /// Forgets what was typed before it could be seen what it is typed for. Returns whether that
+    /// was to leave.
+    pub(super) fn forget(&self) -> bool {
+        if self.raw.is_none() {
+            return false;
+        }
+        let _ = tcflush(io::stdin(), QueueSelector::IFlush);
+        let leaves = |event| matches!(event, Event::Stop | Event::Key(Key::Stop));
+        self.events.try_iter().any(leaves)
     }
 
     /// Columns and rows.
