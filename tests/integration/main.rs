@@ -51,6 +51,7 @@ mod readme;
 mod records;
 mod relay;
 mod roles;
+mod review;
 mod rules;
 mod rules_readme;
 mod scan;
