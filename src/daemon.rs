@@ -218,7 +218,7 @@ pub async fn run(
 
     let (stop_pages, pages_stop) = watch::channel(false);
     if let Some(door) = door {
-        let force = in_force.clone();
+        let (force, ticking) = (in_force.clone(), stop.clone());
         let pages = http::Settings {
             database: settings.database.clone(),
             state: settings.outbox.desk.0.clone(),
@@ -229,6 +229,7 @@ pub async fn run(
                 settings.web.trusted_proxies.clone(),
                 settings.web.proxy_header.clone(),
             ),
+            loops: Arc::new(move || ticking.heard()),
         };
         loops.spawn(async move {
             if let Err(error) = http::serve(door, pages, pages_stop).await {

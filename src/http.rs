@@ -4,31 +4,44 @@
 //! (`work`). A GET reads by a connection that SQLite lets change nothing. What a link may do is for
 //! `links`; what a request must look like, and what every answer carries, for `guard`.
 
-mod acts;
+mod api;
 mod body;
+mod broken;
+mod chart;
+mod acts;
 mod changes;
 mod decide;
 mod desk;
 mod guard;
 mod health;
+mod limits;
 mod item;
+mod history;
 mod links;
 mod live;
 mod mails;
+mod metrics;
 mod page;
 mod queue;
+mod pour;
+mod rules;
 mod sign_in;
+mod traffic;
 mod story;
+mod status;
+mod tokens;
 mod view;
 mod visitor;
 mod work;
 
 pub use sign_in::link as sign_in_link;
 
+use crate::http::api::Problem;
 use crate::http::guard::{Guard, Local, Peer};
-use crate::http::health::Counts;
+use crate::http::limits::{Caller, Limits};
 use crate::http::live::Live;
 use crate::http::page::Note;
+use crate::http::traffic::{Line, Named, Traffic};
 use crate::http::work::Work;
 use crate::notify::NotifyError;
 use crate::notify::outbox::Outbox;
@@ -38,7 +51,7 @@ use crate::token::KeyError;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -47,10 +60,11 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use jiff::Timestamp;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -72,6 +86,9 @@ const HEADERS: (usize, usize) = (64, 16 << 10);
 /// The rule set in force, asked for again with each request.
 pub type Rules = Arc<dyn Fn() -> Arc<RuleSet> + Send + Sync>;
 
+/// How long ago each loop of the service was last heard of.
+pub type Loops = Arc<dyn Fn() -> Vec<(&'static str, Duration)> + Send + Sync>;
+
 /// What the pages are of.
 pub struct Settings {
     /// The database.
@@ -86,6 +103,8 @@ pub struct Settings {
     pub outbox: Outbox,
     /// Who may say in a header who is signed in, and in which.
     pub proxies: (Vec<IpAddr>, String),
+    /// The loops of the service.
+    pub loops: Loops,
 }
 
 /// An address that is listened on.
@@ -122,7 +141,9 @@ struct Site {
     base: String,
     rules: Rules,
     guard: Guard,
-    counts: Counts,
+    traffic: Traffic,
+    limits: Limits,
+    loops: Loops,
     outbox: Outbox,
     proxies: Vec<IpAddr>,
     proxy_header: String,
@@ -146,7 +167,9 @@ impl Site {
             url: settings.url,
             rules: settings.rules,
             guard,
-            counts: Counts::default(),
+            traffic: Traffic::default(),
+            limits: Limits::default(),
+            loops: settings.loops,
             outbox: settings.outbox,
             proxies,
             proxy_header,
@@ -264,44 +287,72 @@ fn router(site: &Arc<Site>) -> Router {
         .merge(page::assets())
         .merge(sign_in::routes())
         .merge(desk::routes())
+        .merge(api::routes())
+        .merge(broken::routes())
+        .merge(history::routes())
+        .merge(rules::routes())
+        .merge(status::routes())
+        .merge(tokens::routes())
         .merge(queue::routes())
         .merge(item::routes())
         .route("/healthz", get(health::lives))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(metrics::metrics))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(site), around))
         .with_state(Arc::clone(site))
 }
 
-async fn unknown(State(site): Shared) -> Response {
-    Note::unknown().show(&site.base)
+async fn unknown(State(site): Shared, uri: Uri) -> Response {
+    let note = if api::is_of(uri.path()) {
+        Note::unknown_endpoint()
+    } else {
+        Note::unknown()
+    };
+    site.refuse(note, uri.path())
 }
 
-async fn wrong_method(State(site): Shared) -> Response {
-    Note::wrong_method().show(&site.base)
+async fn wrong_method(State(site): Shared, uri: Uri) -> Response {
+    site.refuse(Note::wrong_method(), uri.path())
 }
 
 /// What every request passes on its way in, and every answer on its way out.
 async fn around(State(site): Shared, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or("other", MatchedPath::as_str).to_owned();
-    let answer = match site.refusal(&request, &route) {
-        Some(note) => note.show(&site.base),
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let peer = site.client(request.headers(), request.extensions());
+    let answer = match site.refusal(&request, &route, peer) {
+        Some(note) => site.refuse(note, &path),
         None => match timeout(TAKES, next.run(request)).await {
             Ok(answer) => answer,
-            Err(_) => Note::too_long().show(&site.base),
+            Err(_) => site.refuse(Note::too_long(), &path),
         },
     };
     let answer = site.guard.finish(answer);
-    site.counts.count(&route, answer.status());
+    let line = Line {
+        method: &method,
+        route: &route,
+        peer,
+        who: answer.extensions().get::<Named>().map(|named| &*named.0),
+    };
+    site.traffic.note(&line, answer.status(), begun.elapsed());
     answer
 }
 
 impl Site {
+    /// Says to people, or to programs, why something was not done.
+    fn refuse(&self, note: Note, path: &str) -> Response {
+        if api::is_of(path) {
+            return Problem::from(note).into_response();
+        }
+        note.show(&self.base)
+    }
+
     /// Why a request is not looked at.
-    fn refusal(&self, request: &Request, route: &str) -> Option<Note> {
+    fn refusal(&self, request: &Request, route: &str, peer: Option<IpAddr>) -> Option<Note> {
         let headers = request.headers();
         let bytes: usize = headers
             .iter()
@@ -324,7 +375,10 @@ impl Site {
         if acts && !from_anywhere && !self.guard.is_same_origin(headers, local) {
             return Some(Note::elsewhere());
         }
-        None
+        let asks_for_link = route == "/sign-in" && request.method() == Method::POST;
+        let caller = peer.filter(|_| asks_for_link).map(Caller::sign_in);
+        let taken = caller.map(|caller| self.limits.take(caller, Timestamp::now()));
+        taken?.err().map(Note::too_often)
     }
 }
 
@@ -379,6 +433,13 @@ pub enum HttpError {
         reason = "how pages look is a matter of this module"
     )]
     Note(Box<Note>),
+    /// A problem that says so.
+    #[error("a problem")]
+    #[expect(
+        private_interfaces,
+        reason = "how programs are told is a matter of this module"
+    )]
+    Problem(Box<Problem>),
     /// A mail was not sent.
     #[error(transparent)]
     Mail(#[from] NotifyError),

@@ -3,10 +3,12 @@
 mod again;
 pub mod history;
 mod post;
+mod story;
 mod trial;
 
 pub use again::{Again, ShadowHit};
 pub use post::{RelayLine, SuspendedLine};
+pub use story::{LocationLine, RecordPage, record};
 pub use trial::{Rescoring, ShadowLine};
 
 use crate::item::Status;
@@ -21,14 +23,16 @@ use crate::schedule::rfc3339;
 use crate::store::decide::Decided;
 use crate::store::items::{Event, Listed};
 use crate::store::late::{Job, Late};
+use crate::store::records::Found;
 use crate::store::{Store, StoreError};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::collections::HashSet;
 
 /// An item as listings print it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct ItemLine {
     /// Its number.
     pub id: i64,
@@ -49,18 +53,22 @@ pub struct ItemLine {
     /// Its score.
     pub score: Score,
     /// When it arrived: RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     pub arrived: String,
     /// When it is due.
+    #[schemars(extend("format" = "date-time"))]
     pub due: Option<String>,
     /// Whether it should have been decided by now.
     pub overdue: bool,
     /// Until when it is held.
+    #[schemars(extend("format" = "date-time"))]
     pub held_until: Option<String>,
     /// Whether the story changed after it was approved.
     pub changed_after_approval: bool,
     /// Who has claimed it, while the claim lasts.
     pub claimed_by: Option<String>,
     /// When that claim ends.
+    #[schemars(extend("format" = "date-time"))]
     pub claimed_until: Option<String>,
     /// The reviewer whom it was handed to.
     pub assigned_to: Option<String>,
@@ -104,12 +112,13 @@ impl ItemLine {
 }
 
 /// One item whole.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct ItemPage {
     /// The item.
     #[serde(flatten)]
     pub line: ItemLine,
     /// The record's fields.
+    #[schemars(with = "serde_json::Map<String, Json>")]
     pub record: Map,
     /// The record's body.
     pub body: String,
@@ -125,11 +134,12 @@ pub struct ItemPage {
 }
 
 /// One event, as printed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct EventLine {
     /// What happened.
     pub kind: String,
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// Who or what did it.
     pub actor: String,
@@ -140,7 +150,7 @@ pub struct EventLine {
 }
 
 /// One decision, as printed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct DecisionLine {
     /// Its UUID.
     pub id: String,
@@ -151,12 +161,14 @@ pub struct DecisionLine {
     /// By whom.
     pub actor: String,
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// The key of a rejection's reason.
     pub reason: Option<String>,
     /// A note.
     pub note: Option<String>,
     /// Until when the item is held.
+    #[schemars(extend("format" = "date-time"))]
     pub until: Option<String>,
 }
 
@@ -260,7 +272,7 @@ pub fn item(
 }
 
 /// Whether all is well.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct StatusPage {
     /// Whether there is no problem.
     pub ok: bool,
@@ -285,20 +297,22 @@ pub struct StatusPage {
 }
 
 /// The service, in `status`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct ServiceLine {
     /// Whether it runs.
     pub running: bool,
     /// Its process.
     pub process: i64,
     /// When it started.
+    #[schemars(extend("format" = "date-time"))]
     pub started: String,
     /// When it was last heard of.
+    #[schemars(extend("format" = "date-time"))]
     pub heard: String,
 }
 
 /// A source, in `status`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct SourceLine {
     /// Its name.
     pub name: String,
@@ -325,7 +339,7 @@ const WEAK: &str = "its file system cannot exchange names: a rewrite by upstream
 const SILENT: jiff::SignedDuration = jiff::SignedDuration::from_secs(120);
 
 /// A queue, in `status`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, JsonSchema, Serialize)]
 pub struct QueueLine {
     /// Its name.
     pub name: String,
@@ -346,7 +360,7 @@ pub struct QueueLine {
 }
 
 /// A file that cannot be read as a record.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct BrokenLine {
     /// Its source.
     pub source: String,
@@ -359,11 +373,12 @@ pub struct BrokenLine {
     /// Why.
     pub reason: String,
     /// Since when.
+    #[schemars(extend("format" = "date-time"))]
     pub since: String,
 }
 
 /// Mails, in `status`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, JsonSchema, Serialize)]
 pub struct MailLine {
     /// Sent.
     pub sent: usize,
@@ -380,7 +395,7 @@ pub struct MailLine {
 }
 
 /// The rule set, in `status`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct RulesLine {
     /// Whether it loads.
     pub loaded: bool,
@@ -397,11 +412,12 @@ pub struct RulesLine {
 }
 
 /// The last run of a kind of work.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct RunLine {
     /// `scan` or `notify`.
     pub kind: String,
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// Its counts.
     pub counts: Json,
@@ -462,12 +478,6 @@ pub fn status(
             }
         }
         let (relay, suspended) = post::look(tx, now, &mut problems)?;
-        let broken = tx.broken()?.into_iter().filter_map(|(source, found)| {
-            let (broken, since) = found.broken?;
-            let location = found.location.to_string();
-            let (line, column, reason) = (broken.line, broken.column, broken.reason);
-            Some(BrokenLine { source, location, line, column, reason, since: rfc3339(since) })
-        });
         let runs = tx.runs()?.into_iter().map(|(kind, at, counts)| {
             let counts = serde_json::from_str(&counts).unwrap_or_default();
             RunLine { kind, at: rfc3339(at), counts }
@@ -501,7 +511,7 @@ pub fn status(
             ok: problems.is_empty(),
             sources,
             queues: queue_lines(tx, rules, now)?,
-            broken: broken.collect(),
+            broken: broken_lines(tx)?,
             mail: MailLine {
                 sent: count("sent"),
                 queued: mails.len() - count("sent") - count("failed") - count("held"),
@@ -605,14 +615,48 @@ fn queue_lines(
             _ => line.expired = count,
         }
     }
-    for listed in tx
-        .open_items()?
-        .iter()
-        .filter(|listed| listed.item.is_overdue(now))
-    {
-        if let Some(line) = lines.iter_mut().find(|line| line.name == listed.item.queue) {
-            line.overdue += 1;
-        }
+    for line in &mut lines {
+        line.overdue = tx.overdue_count(&line.name, now)?;
     }
     Ok(lines)
+}
+
+fn broken_lines(tx: &crate::store::Tx<'_>) -> Result<Vec<BrokenLine>, StoreError> {
+    let found = tx.broken()?.into_iter();
+    let lines = found.filter_map(|(source, found)| BrokenLine::of(source, found));
+    Ok(lines.collect())
+}
+
+impl BrokenLine {
+    fn of(source: String, found: Found) -> Option<Self> {
+        let (broken, since) = found.broken?;
+        Some(Self {
+            source,
+            location: found.location.to_string(),
+            line: broken.line,
+            column: broken.column,
+            reason: broken.reason,
+            since: rfc3339(since),
+        })
+    }
+}
+
+/// The queues, in the order of the rules, and what is in them.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn queues(
+    store: &mut Store,
+    rules: &RuleSet,
+    now: Timestamp,
+) -> Result<Vec<QueueLine>, StoreError> {
+    store.read(|tx| queue_lines(tx, Some(rules), now))
+}
+
+/// The files that cannot be read as records.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn broken(store: &mut Store) -> Result<Vec<BrokenLine>, StoreError> {
+    store.read(broken_lines)
 }

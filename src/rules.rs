@@ -34,6 +34,7 @@ use crate::rules::words::Phrase;
 use crate::schedule::cron::Schedule;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -79,8 +80,9 @@ pub struct RuleSet {
 }
 
 /// A place in a rule file: `rules/scoring.yaml:12`, which is also how it is stored and sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "String", from = "String")]
+#[schemars(with = "String")]
 pub struct Place {
     /// The folder's and the file's name.
     pub file: Arc<str>,
@@ -430,19 +432,28 @@ impl Refused {
     /// The first error with its place, and how many more there are: `rules/queues.yaml:12:3: …`.
     #[must_use]
     pub fn first_fault(&self) -> Option<String> {
-        let Self::Wrong(faults) = self else {
-            return None;
-        };
-        let mut errors = faults.iter().filter(|fault| fault.is_error());
-        let first = errors.next()?;
-        let more = match errors.count() {
+        let faults = self.faults();
+        let first = faults.first()?;
+        let more = match faults.len() - 1 {
             0 => String::new(),
             n => format!(" (and {n} more)"),
         };
-        Some(format!(
-            "{}:{}:{}: {}{more}",
-            first.file, first.line, first.column, first.message
-        ))
+        Some(format!("{first}{more}"))
+    }
+
+    /// Every error with its place, a line each.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let Self::Wrong(faults) = self else {
+            return Vec::new();
+        };
+        let errors = faults.iter().filter(|fault| fault.is_error());
+        let line = |fault: &Diagnostic| {
+            let (file, line, column) = (&fault.file, fault.line, fault.column);
+            let message = fault.message.replace('\n', " ");
+            format!("{file}:{line}:{column}: {message}")
+        };
+        errors.map(line).collect()
     }
 }
 

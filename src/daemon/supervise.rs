@@ -77,14 +77,17 @@ impl Stop {
         self.silent(SILENT)
     }
 
+    /// How long ago each loop was last heard of.
+    pub(super) fn heard(&self) -> Vec<(&'static str, Duration)> {
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = alive.iter().map(|(name, last)| (*name, last.elapsed()));
+        heard.collect()
+    }
+
     /// The loops that have not been heard of for a time.
     fn silent(&self, time: Duration) -> Vec<&'static str> {
-        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        alive
-            .iter()
-            .filter(|(_, last)| last.elapsed() > time)
-            .map(|(name, _)| *name)
-            .collect()
+        let silent = self.heard().into_iter().filter(|(_, ago)| *ago > time);
+        silent.map(|(name, _)| name).collect()
     }
 }
 

@@ -133,6 +133,8 @@ pub(super) struct Note {
     pub(super) happened: Vec<(String, String, Vec<String>)>,
     /// Where to go on: address and words.
     pub(super) link: Option<(String, String)>,
+    /// In how many seconds it may be tried again.
+    pub(super) retry_after: Option<u64>,
 }
 
 #[derive(Template)]
@@ -166,10 +168,15 @@ impl Note {
             title,
             note: self,
         };
-        html(self.status, &page).unwrap_or_else(|error| {
+        let mut answer = html(self.status, &page).unwrap_or_else(|error| {
             tracing::error!("A page could not be made: {error}");
             self.status.into_response()
-        })
+        });
+        if let Some(seconds) = self.retry_after {
+            let headers = answer.headers_mut();
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        answer
     }
 
     /// For every link that does not hold, whatever is wrong with it.
@@ -194,6 +201,12 @@ impl Note {
 
     pub(super) fn unknown() -> Self {
         let text = "There is no such page. The links of mails lead to those that there are.";
+        Self::new(StatusCode::NOT_FOUND, "Not found", &[text])
+    }
+
+    pub(super) fn unknown_endpoint() -> Self {
+        let text =
+            "There is no such endpoint; /api/v1/openapi.json describes those that there are.";
         Self::new(StatusCode::NOT_FOUND, "Not found", &[text])
     }
 
@@ -240,6 +253,15 @@ impl Note {
     pub(super) fn too_long() -> Self {
         let text = "This took too long. Try again in a minute; what was done is not done twice.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too busy", &[text])
+    }
+
+    pub(super) fn too_often(seconds: u64) -> Self {
+        let text = format!("Too many links were asked for. Ask again in {seconds} seconds.");
+        let note = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too often", &[&text]);
+        Self {
+            retry_after: Some(seconds),
+            ..note
+        }
     }
 
     pub(super) fn many_headers() -> Self {

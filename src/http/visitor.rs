@@ -1,8 +1,11 @@
 //! Who asks: a reviewer with a session or behind a trusted proxy, who had the link from the terminal,
 //! or a program with a token. What she may see and do is asked of the rules with each request.
 
+use crate::http::api::Problem;
 use crate::http::guard::Peer;
+use crate::http::limits::Caller;
 use crate::http::page::Note;
+use crate::http::traffic::Named;
 use crate::http::work::Access;
 use crate::http::{HttpError, Site, body};
 use crate::record::Hash;
@@ -14,7 +17,7 @@ use crate::store::{Store, StoreError};
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -22,6 +25,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::convert::Infallible;
 use std::io::Read as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What a request says about who sends it.
@@ -37,6 +41,8 @@ pub(super) struct Ticket {
     /// Where she goes on once she is signed in.
     path: String,
     is_get: bool,
+    /// Where she is.
+    peer: Option<IpAddr>,
 }
 
 impl FromRequestParts<Arc<Site>> for Ticket {
@@ -64,6 +70,7 @@ impl FromRequestParts<Arc<Site>> for Ticket {
             csrf: text("x-csrf"),
             path: path.map_or("/".into(), ToString::to_string),
             is_get: matches!(parts.method, Method::GET | Method::HEAD),
+            peer: site.client(&parts.headers, &parts.extensions),
         })
     }
 }
@@ -340,7 +347,11 @@ impl Site {
                 visitor: &visitor,
                 now,
             };
-            Ok((make(&mut at)?, unnoted))
+            let mut answer = make(&mut at)?;
+            answer
+                .extensions_mut()
+                .insert(Named(visitor.actor().name()));
+            Ok((answer, unnoted))
         });
         let done = done.await;
         if let Ok((_, Some(session))) = done {
@@ -352,6 +363,89 @@ impl Site {
             }
         }
         self.answer(done.map(|(answer, _)| answer))
+    }
+
+    /// Answers a program, which comes with a token. What acts, by [`Access::Write`], needs one that may
+    /// decide.
+    pub(super) async fn api(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        access: Access,
+        make: impl FnOnce(&mut At<'_>) -> Result<Response, HttpError> + Send + 'static,
+    ) -> Response {
+        let site = Arc::clone(self);
+        let done = self.work.run(access, move |store| {
+            let (rules, now) = ((site.rules)(), Timestamp::now());
+            let entered = match ticket.program {
+                Some(_) => site.enter(store, &rules, &ticket, now)?,
+                None => None,
+            };
+            let Some((visitor, is_unnoted)) = entered else {
+                return Err(site.no_entry(&ticket, now).into());
+            };
+            let Who::Program(token) = &visitor.who else {
+                return Err(site.no_entry(&ticket, now).into());
+            };
+            let waits = site.limits.take(Caller::Program(token.id), now);
+            let refused = match (waits, access) {
+                (Err(seconds), _) => Some(Problem::too_often(seconds)),
+                (Ok(()), Access::Write) if !visitor.may_act() => Some(Problem::only_reads()),
+                (Ok(()), _) => None,
+            };
+            let mut at = At {
+                site: &site,
+                store,
+                rules: &rules,
+                visitor: &visitor,
+                now,
+            };
+            let mut answer = match refused {
+                Some(problem) => problem.into_response(),
+                None => make(&mut at)?,
+            };
+            answer
+                .extensions_mut()
+                .insert(Named(visitor.actor().name()));
+            Ok((answer, is_unnoted.then_some(token.id)))
+        });
+        let done = done.await;
+        if let Ok((_, Some(token))) = done {
+            let noted = self.work.run(Access::Write, move |store| {
+                Ok(store.write(|tx| tx.api_token_used(token, Timestamp::now()))?)
+            });
+            if let Err(error) = noted.await {
+                tracing::warn!("The use of a token could not be noted: {error}");
+            }
+        }
+        match done {
+            Ok((answer, _)) => answer,
+            Err(error) => Problem::from(error).into_response(),
+        }
+    }
+
+    /// Why who comes without a token is told nothing.
+    pub(super) fn without_token(&self, ticket: &Ticket) -> Option<Problem> {
+        let has_token = ticket.program.is_some();
+        (!has_token).then(|| self.no_entry(ticket, Timestamp::now()))
+    }
+
+    fn no_entry(&self, ticket: &Ticket, now: Timestamp) -> Problem {
+        let caller = ticket.peer.map(Caller::stranger);
+        let taken = caller.map(|caller| self.limits.take(caller, now));
+        match taken {
+            Some(Err(seconds)) => Problem::too_often(seconds),
+            _ => Problem::no_token(ticket.program.is_some()),
+        }
+    }
+
+    /// The address of who asks: behind a trusted proxy, the one that it names.
+    pub(super) fn client(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        let peer = extensions.get::<Peer>().map(|peer| peer.0)?;
+        let named = headers.get_all("x-forwarded-for").iter().next_back();
+        let named = named.and_then(|value| value.to_str().ok()?.rsplit(',').next());
+        let named = named.and_then(|named| named.trim().parse().ok());
+        let named = named.filter(|_| self.proxies.contains(&peer));
+        Some(named.unwrap_or(peer))
     }
 
     /// For who is not signed in.

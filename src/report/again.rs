@@ -9,10 +9,11 @@ use crate::store::items::Item;
 use crate::store::records::Known;
 use crate::store::{StoreError, Tx};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What an explanation adds to the hits of an item.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, JsonSchema, Serialize)]
 pub struct Again {
     /// Whether the score is by the rules in force; else nothing is known of the two lists below.
     pub current: bool,
@@ -25,7 +26,7 @@ pub struct Again {
 }
 
 /// What a rule or queue in shadow mode would have done to a record.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct ShadowHit {
     /// The rule, or `queue NAME`.
     pub rule: String,

@@ -7,15 +7,17 @@ use crate::store::{Store, StoreError, Tx};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::io::{self, Write};
 
 /// A decision, as printed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct PastLine {
     /// Its UUID.
     pub id: String,
     /// When: RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// `approve`, `reject`, `hold` or `reopen`.
     pub kind: &'static str,
@@ -38,13 +40,14 @@ pub struct PastLine {
     /// A note.
     pub note: Option<String>,
     /// Until when the item was held.
+    #[schemars(extend("format" = "date-time"))]
     pub until: Option<String>,
     /// What came of writing it into files.
     pub writes: Vec<WroteLine>,
 }
 
 /// What came of a write-back, as printed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct WroteLine {
     /// The file.
     pub location: String,

@@ -3,31 +3,36 @@
 use crate::schedule::rfc3339;
 use crate::store::{StoreError, Tx};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// That the SMTP server is left alone.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct RelayLine {
     /// `busy`, or `login` when the login is refused.
     pub reason: String,
     /// What it said.
     pub answer: String,
     /// Since when it takes nothing.
+    #[schemars(extend("format" = "date-time"))]
     pub since: String,
     /// When it is tried again.
+    #[schemars(extend("format" = "date-time"))]
     pub until: String,
 }
 
 /// An address that is sent nothing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct SuspendedLine {
     /// The address.
     pub address: String,
     /// What the server said last.
     pub answer: String,
     /// Since when.
+    #[schemars(extend("format" = "date-time"))]
     pub since: String,
     /// Until when.
+    #[schemars(extend("format" = "date-time"))]
     pub until: String,
 }
 

@@ -4,10 +4,11 @@
 use crate::rules::RuleSet;
 use crate::store::shadow::ShadowCount;
 use crate::store::{StoreError, Tx};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a rule or queue in shadow mode would have done to all records that are there.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ShadowLine {
     /// The rule, or `queue NAME`.
     pub rule: String,
@@ -20,7 +21,7 @@ pub struct ShadowLine {
 }
 
 /// How many records are still scored by the rules before.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Rescoring {
     /// Records that are still to be scored.
     pub left: i64,

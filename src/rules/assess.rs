@@ -9,6 +9,7 @@ use crate::rules::score::{Axis, Score};
 use crate::rules::words::Folded;
 use crate::rules::{Own, Place, Rule, RuleSet};
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -88,7 +89,7 @@ pub struct Assessment {
 }
 
 /// A rule that held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hit {
     /// The rule, or `score.AXIS`, or `topic NAME`.
     pub rule: Arc<str>,
@@ -103,7 +104,7 @@ pub struct Hit {
 }
 
 /// What had no value for want of fields.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct NotEvaluated {
     /// The rule, or `score.AXIS`, or `queue NAME`.
     pub rule: Arc<str>,
@@ -123,7 +124,7 @@ pub enum Route {
 }
 
 /// An earlier queue that only numbers kept a record out of.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Near {
     /// The queue.
     pub queue: String,

@@ -20,6 +20,7 @@ use crate::record::value::{Map, Value};
 use crate::rules::score::{Axis, Score};
 use crate::rules::types::Schema;
 use crate::rules::words::Folded;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -136,7 +137,7 @@ impl Trace {
 }
 
 /// What one numeric comparison lacks to be true.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Need {
     /// The number side as it is written, such as `score.total`.
     pub name: String,
@@ -150,7 +151,7 @@ pub struct Need {
 }
 
 /// On which side of a limit a number has to be that may not be the limit itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Beyond {
     /// Above it.

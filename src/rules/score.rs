@@ -1,9 +1,12 @@
 //! The score of one record: whole points on three axes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What points are counted on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Axis {
     /// How well made the story is.
@@ -15,7 +18,7 @@ pub enum Axis {
 }
 
 /// Points on each axis, and their sum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Score {
     /// Points for quality.
     pub quality: i64,

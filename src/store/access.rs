@@ -176,6 +176,18 @@ impl Tx<'_> {
         self.run(sql, (hash, Micros(now))).map(drop)
     }
 
+    /// How many sessions are not over.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn session_count(&self, now: Timestamp) -> Result<i64, StoreError> {
+        let sql = "SELECT count(*) FROM sessions WHERE seen_at > ?1 AND made_at > ?2";
+        let count = self.one(sql, (Micros(now - IDLE), Micros(now - LASTS)), |row| {
+            row.get(0)
+        })?;
+        Ok(count.unwrap_or_default())
+    }
+
     /// Ends a session.
     ///
     /// # Errors

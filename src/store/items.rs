@@ -243,6 +243,17 @@ impl Tx<'_> {
         self.all(&sql, [], Listed::of)
     }
 
+    /// Every pending item and its queue, by queue and rank.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn pending_in_order(&self) -> Result<Vec<(i64, String)>, StoreError> {
+        let sql =
+            "SELECT id, queue FROM items WHERE status IN ('pending', 'held') AND held_until IS NULL
+                   ORDER BY queue, rank DESC, id";
+        self.all(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
     /// How many items are open.
     ///
     /// # Errors
@@ -259,6 +270,29 @@ impl Tx<'_> {
     pub fn item_counts(&self) -> Result<Vec<(String, String, i64)>, StoreError> {
         let sql = "SELECT queue, status, count(*) FROM items GROUP BY queue, status ORDER BY queue, status";
         self.all(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    }
+
+    /// How many items of a queue should have been decided by now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn overdue_count(&self, queue: &str, now: Timestamp) -> Result<i64, StoreError> {
+        let sql = "SELECT count(*) FROM items WHERE queue = ?1 AND status IN ('pending', 'held')
+                   AND status = 'pending' AND coalesce(due_at, 9223372036854775807) <= ?2";
+        let count = self.one(sql, (queue, Micros(now)), |row| row.get(0))?;
+        Ok(count.unwrap_or_default())
+    }
+
+    /// When the oldest open item of a queue arrived.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn oldest_arrival(&self, queue: &str) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT min(arrived_at) FROM items
+                   WHERE queue = ?1 AND status IN ('pending', 'held')";
+        Ok(self
+            .one(sql, [queue], |row| Ok(time(row.get(0)?)))?
+            .flatten())
     }
 
     /// Opens a pending item for a record that has none.

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::browser::Browser as Chromium;
+use crate::chromium::Browser as Chromium;
 use crate::console::Browser;
 use crate::desk::Desk;
 use crate::http::{Answer, REVIEWERS, Site};

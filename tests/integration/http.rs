@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::desk::{Desk, assert_published, finish};
-use crate::service::{BOUND, Service, number, rounds, service};
+use crate::service::{BOUND, Service, number, rounds, scanned_at, service};
 
 pub(crate) const REVIEWERS: &str = "reviewers:
   - {name: Ana Example, email: ana@example.org, queues: all, timezone: Europe/Lisbon}
@@ -94,7 +94,7 @@ impl Talk {
         let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.unwrap_or_else(|| panic!("no answer: {first:?}"));
         let mut headers = Vec::new();
-        let mut length = 0;
+        let (mut length, mut is_poured) = (0, false);
         loop {
             let line = self.line();
             let Some((name, value)) = line.split_once(": ") else {
@@ -103,12 +103,21 @@ impl Talk {
             if name == "content-length" && !is_head {
                 length = value.parse().unwrap();
             }
+            is_poured |= name == "transfer-encoding" && value == "chunked" && !is_head;
             if name != "date" {
                 headers.push((name.to_owned(), value.to_owned()));
             }
         }
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).unwrap();
+        while is_poured {
+            let length = usize::from_str_radix(&self.line(), 16).expect("a chunk");
+            let start = body.len();
+            body.resize(start + length, 0);
+            self.0.read_exact(&mut body[start..]).unwrap();
+            assert_eq!(self.line(), "");
+            is_poured = length > 0;
+        }
         let body = String::from_utf8(body).unwrap();
         Answer {
             status,
@@ -157,9 +166,9 @@ impl Site {
     pub(crate) fn open_as(desk: Desk, settings: &[(&str, &str)]) -> Self {
         let mut command = service(&desk);
         command.envs(settings.iter().copied());
+        let passes = scanned_at(&desk);
         let service = Service::spawn(&desk, command);
-        let scans = || number(&desk, "SELECT at FROM runs WHERE kind = 'scan'").is_some();
-        service.until("the first pass", BOUND, scans);
+        service.until("the first pass", BOUND, || scanned_at(&desk) != passes);
         let log = service.log();
         let address = log
             .split("Listening on http://")
@@ -832,7 +841,14 @@ fn readyz_says_what_is_late_and_metrics_count() {
             "copydesk_rules_loaded 0\n",
             "copydesk_late{job=\"rules\"} 1\n",
             "copydesk_write_backs_pending 0\n",
-            "copydesk_http_requests_total{route=\"/readyz\",status=\"5xx\"}",
+            "copydesk_items_oldest_timestamp_seconds{queue=\"general\"} ",
+            "copydesk_loop_failing{loop=\"notify\"} 0\n",
+            "copydesk_loop_heard_timestamp_seconds{loop=\"write-back\"} ",
+            "copydesk_source_records{source=\"news\"} 1\n",
+            "copydesk_sessions 0\n",
+            "# TYPE copydesk_http_request_duration_seconds histogram",
+            "copydesk_http_request_duration_seconds_bucket{route=\"/readyz\",le=\"0.005\"} ",
+            "copydesk_http_requests_total{route=\"/readyz\",status=\"503\"}",
             "copydesk_last_run_timestamp_seconds{kind=\"scan\"}",
         ],
     );
@@ -843,6 +859,10 @@ fn readyz_says_what_is_late_and_metrics_count() {
             "{line}"
         );
         let metric = name.split('{').next().unwrap();
+        let metric = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|part| metric.strip_suffix(part))
+            .unwrap_or(metric);
         assert!(
             metrics.body.contains(&format!("# TYPE {metric} ")),
             "{line}"

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::desk::{Desk, QUEUES, SOURCES, finish};
+use crate::http::ask;
 use crate::service::{BOUND, Service, beside, number, service};
 use crate::smtp::{Server, kind};
 
@@ -170,6 +171,32 @@ fn no_secret_is_told_in_a_whole_life() {
     ] {
         search.run(beside(&desk, args));
     }
+    // What stands in paths, queries, headers and forms is in no line of the log.
+    let log = service.log();
+    let address = log.split("Listening on http://").nth(1).unwrap();
+    let address = address.split_whitespace().next().unwrap();
+    let canary = format!("Bearer cd_{VOLATILE}");
+    let cookie = format!("copydesk={VOLATILE}");
+    let headers = [
+        ("Authorization", &*canary),
+        ("Cookie", &*cookie),
+        ("X-CSRF", VOLATILE),
+    ];
+    for path in [
+        format!("/d/{VOLATILE}"),
+        format!("/sign-in/{VOLATILE}"),
+        format!("/sign-in?next=/{VOLATILE}"),
+        format!("/mails/{VOLATILE}"),
+        format!("/{VOLATILE}"),
+        format!("/api/v1/items/{VOLATILE}?{VOLATILE}={VOLATILE}"),
+        format!("/api/v1/items/1/decisions?{VOLATILE}"),
+    ] {
+        for method in ["GET", "POST", VOLATILE] {
+            let form = format!("email={VOLATILE}@example.org&csrf={VOLATILE}");
+            ask(address, method, &path, &headers, &form);
+        }
+    }
+    assert!(service.log().contains("route=\"/sign-in/{link}\""));
     service.stop();
     search.folder(&desk.path("state"));
     search.through("service.log", &fs::read(desk.path("service.log")).unwrap());

@@ -35,7 +35,7 @@ impl Sort {
 
     /// The word for it, as addresses have it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rank => "rank",
             Self::Oldest => "oldest",
