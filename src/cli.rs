@@ -13,6 +13,7 @@ mod mails;
 mod notify;
 mod queue;
 mod restore;
+mod review;
 mod run;
 mod scan;
 pub mod screen;
@@ -79,6 +80,8 @@ enum Verb {
     Claim(hands::ClaimArgs),
     /// Hand items to another reviewer or queue
     HandOver(hands::HandOverArgs),
+    /// Go through what waits, one by one, by single keys
+    Review(review::Args),
     /// Mail the reviewers what they are owed
     Notify(notify::Args),
     /// List the mails: to whom, when, why, and what came of them
@@ -131,6 +134,8 @@ pub struct Usage(pub String);
 struct Desk<'a> {
     folders: &'a Folders,
     now: Timestamp,
+    /// Whether `now` was named, and stands still.
+    is_set: bool,
     screen: &'a mut Screen,
 }
 
@@ -149,6 +154,15 @@ impl Desk<'_> {
         }
     }
 
+    /// The time now, for what goes on.
+    fn clock(&self) -> Timestamp {
+        if self.is_set {
+            self.now
+        } else {
+            Timestamp::now()
+        }
+    }
+
     fn store(&self) -> anyhow::Result<Store> {
         Ok(Store::open_existing(&self.folders.database())?)
     }
@@ -164,6 +178,7 @@ pub fn run(cli: Cli, screen: &mut Screen) -> anyhow::Result<Exit> {
     let mut desk = Desk {
         folders: &cli.folders,
         now,
+        is_set: cli.now.is_some(),
         screen,
     };
     let database = cli.folders.database();
@@ -210,6 +225,7 @@ fn dispatch(verb: Verb, desk: &mut Desk<'_>) -> anyhow::Result<Exit> {
         Verb::Reopen(args) => decide::run(desk, Verdict::Reopen, &args, None, None),
         Verb::Claim(args) => hands::claim(desk, &args),
         Verb::HandOver(args) => hands::hand_over(desk, &args),
+        Verb::Review(args) => review::run(desk, &args),
         Verb::Notify(args) => notify::run(desk, &args),
         Verb::Mails(args) => mails::run(desk, &args),
         Verb::Status => status::run(desk),

@@ -63,10 +63,7 @@ pub(super) fn run(
     let rules = desk.rules()?;
     let now = desk.now;
     let actor = actor(&rules, args.reviewer.as_deref())?;
-    let zone = match &actor {
-        Actor::Reviewer(reviewer) => reviewer.timezone.clone(),
-        Actor::User(_) | Actor::Program(_) => jiff::tz::TimeZone::system(),
-    };
+    let zone = zone(&actor);
     let until = until
         .map(|text| schedule::moment(text, now, &zone))
         .transpose()
@@ -130,7 +127,7 @@ pub(super) fn run(
 }
 
 /// Decides on what stands in the file now.
-fn decide(
+pub(super) fn decide(
     store: &mut Store,
     rules: &RuleSet,
     request: &Request<'_>,
@@ -161,6 +158,14 @@ pub(super) fn actor<'r>(rules: &'r RuleSet, email: Option<&str>) -> Result<Actor
             let number = rustix::process::getuid().as_raw();
             Ok(Actor::User(user.unwrap_or_else(|_| number.to_string())))
         }
+    }
+}
+
+/// Whose clock times are told by.
+pub(super) fn zone(actor: &Actor<'_>) -> jiff::tz::TimeZone {
+    match actor {
+        Actor::Reviewer(reviewer) => reviewer.timezone.clone(),
+        Actor::User(_) | Actor::Program(_) => jiff::tz::TimeZone::system(),
     }
 }
 

@@ -243,6 +243,17 @@ impl Tx<'_> {
         self.all(&sql, [], Listed::of)
     }
 
+    /// Every pending item and its queue, by queue and rank.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn pending_in_order(&self) -> Result<Vec<(i64, String)>, StoreError> {
+        let sql =
+            "SELECT id, queue FROM items WHERE status IN ('pending', 'held') AND held_until IS NULL
+                   ORDER BY queue, rank DESC, id";
+        self.all(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
     /// How many items are open.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 const START: &str = "2026-03-02T09:00:00Z";
 
 /// A run that takes this long hangs; it is killed and the test fails.
-const HANGS_AFTER: Duration = Duration::from_secs(180);
+pub(crate) const HANGS_AFTER: Duration = Duration::from_secs(180);
 
 pub(crate) const SOURCES: &str = r#"sources:
   - name: news

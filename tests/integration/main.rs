@@ -44,6 +44,7 @@ mod properties;
 mod race;
 mod readme;
 mod relay;
+mod review;
 mod rules;
 mod rules_readme;
 mod scan;

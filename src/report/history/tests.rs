@@ -129,6 +129,10 @@ fn a_reader_that_is_gone_ends_it() {
     assert!(matches!(ended, Err(HistoryError::Out(_))), "{ended:?}");
 }
 
+/// A decision as it was made: when, its UUID, what, on which item, by whom.
+type Made = (Timestamp, String, Verdict, usize, &'static str);
+type Keeps = Box<dyn Fn(&Made) -> bool>;
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -153,7 +157,7 @@ proptest! {
             }
             made.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
             let ask = PastAsk { size: Some(size), ..PastAsk::default() };
-            let (ask, keeps): (PastAsk<'_>, Box<dyn Fn(&(Timestamp, String, Verdict, usize, &str)) -> bool>) = match which {
+            let (ask, keeps): (PastAsk<'_>, Keeps) = match which {
                 0 => (PastAsk { actor: Some("ana@example.org"), ..ask }, Box::new(|d| d.4 == "ana@example.org")),
                 1 => (PastAsk { verdict: Some(Verdict::Hold), ..ask }, Box::new(|d| d.2 == Verdict::Hold)),
                 2 => (PastAsk { queue: Some("urgent"), ..ask }, Box::new(|d| d.3 == 1)),

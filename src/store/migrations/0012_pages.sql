@@ -12,7 +12,7 @@ CREATE INDEX items_by_score ON items (queue, score DESC, id) WHERE status IN ('p
 -- What is never due is last.
 CREATE INDEX items_by_due ON items (queue, coalesce(due_at, 9223372036854775807), id, status)
     WHERE status IN ('pending', 'held');
-CREATE INDEX items_held ON items (queue) WHERE status = 'held';
+CREATE INDEX items_held ON items (queue, status) WHERE status = 'held';
 CREATE INDEX items_arrived ON items (arrived_at);
 
 CREATE INDEX decisions_by_time ON decisions (at, id, kind);

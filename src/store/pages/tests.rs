@@ -217,6 +217,8 @@ fn queues(mask: u8) -> Vec<&'static str> {
     chosen.map(|(_, queue)| *queue).collect()
 }
 
+type Keeps<'a> = Box<dyn Fn(&Listed) -> bool + 'a>;
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -304,7 +306,7 @@ proptest! {
         let number = |id: i64| usize::try_from(id - 1).unwrap();
         let made = |listed: &Listed| items[number(listed.item.id)].clone();
         let title = |listed: &Listed| listed.title.clone().unwrap_or_default();
-        let (ask, keeps): (Ask<'_>, Box<dyn Fn(&Listed) -> bool>) = match which {
+        let (ask, keeps): (Ask<'_>, Keeps<'_>) = match which {
             0 => (Ask { topic: Some("ai"), ..ask }, Box::new(|l| matches!(made(l).topics, 1 | 2))),
             1 => (Ask { topic: Some("AI & LAW"), ..ask }, Box::new(|l| made(l).topics == 2)),
             2 => (Ask { provider: Some("GulfNews.com"), ..ask }, Box::new(|l| made(l).provider == 0)),
