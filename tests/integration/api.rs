@@ -355,7 +355,9 @@ fn a_queue_is_read_page_by_page() {
     assert_eq!(ids.len(), 5);
     let best = program.json("/queues/general/items?sort=score&limit=1");
     let best = best["items"][0]["score"]["total"].as_i64().unwrap();
-    let least = program.json(&format!("/queues/general/items?least={best}&status=pending"));
+    let least = program.json(&format!(
+        "/queues/general/items?least={best}&status=pending"
+    ));
     let found = least["items"].as_array().unwrap();
     assert!((1..5).contains(&found.len()), "{found:#?}");
     assert!(
