@@ -5,17 +5,32 @@
 //! `links`; what a request must look like, and what every answer carries, for `guard`.
 
 mod api;
+mod body;
+mod broken;
+mod chart;
+mod acts;
+mod changes;
 mod decide;
 mod desk;
 mod guard;
 mod health;
 mod limits;
+mod item;
+mod history;
 mod links;
+mod live;
 mod mails;
 mod metrics;
 mod page;
+mod queue;
+mod pour;
+mod rules;
 mod sign_in;
 mod traffic;
+mod story;
+mod status;
+mod tokens;
+mod view;
 mod visitor;
 mod work;
 
@@ -24,6 +39,7 @@ pub use sign_in::link as sign_in_link;
 use crate::http::api::Problem;
 use crate::http::guard::{Guard, Local, Peer};
 use crate::http::limits::{Caller, Limits};
+use crate::http::live::Live;
 use crate::http::page::Note;
 use crate::http::traffic::{Line, Named, Traffic};
 use crate::http::work::Work;
@@ -118,6 +134,7 @@ impl Door {
 /// What answers requests.
 struct Site {
     work: Arc<Work>,
+    live: Arc<Live>,
     state: PathBuf,
     url: Option<String>,
     /// What stands before every path of ours: the path of the public URL.
@@ -137,12 +154,14 @@ struct Site {
 type Shared = State<Arc<Site>>;
 
 impl Site {
-    fn new(settings: Settings) -> std::io::Result<Self> {
+    fn new(settings: Settings, stop: watch::Receiver<bool>) -> std::io::Result<Self> {
         let guard = Guard::new(settings.url.as_deref());
         let (proxies, proxy_header) = settings.proxies;
         let secret = *blake3::hash(visitor::unguessable()?.as_bytes()).as_bytes();
+        let work = Arc::new(Work::new(settings.database));
         Ok(Self {
-            work: Arc::new(Work::new(settings.database)),
+            live: Live::new(Arc::clone(&work), stop),
+            work,
             state: settings.state,
             base: guard.base(),
             url: settings.url,
@@ -189,7 +208,7 @@ pub async fn serve(
     let address = door.address;
     let failed = |error| HttpError::Listen { address, error };
     let listener = TcpListener::from_std(door.listener).map_err(failed)?;
-    let site = Arc::new(Site::new(settings).map_err(failed)?);
+    let site = Arc::new(Site::new(settings, stop.clone()).map_err(failed)?);
     let router = router(&site);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut open = JoinSet::new();
@@ -269,6 +288,13 @@ fn router(site: &Arc<Site>) -> Router {
         .merge(sign_in::routes())
         .merge(desk::routes())
         .merge(api::routes())
+        .merge(broken::routes())
+        .merge(history::routes())
+        .merge(rules::routes())
+        .merge(status::routes())
+        .merge(tokens::routes())
+        .merge(queue::routes())
+        .merge(item::routes())
         .route("/healthz", get(health::lives))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))

@@ -432,19 +432,28 @@ impl Refused {
     /// The first error with its place, and how many more there are: `rules/queues.yaml:12:3: …`.
     #[must_use]
     pub fn first_fault(&self) -> Option<String> {
-        let Self::Wrong(faults) = self else {
-            return None;
-        };
-        let mut errors = faults.iter().filter(|fault| fault.is_error());
-        let first = errors.next()?;
-        let more = match errors.count() {
+        let faults = self.faults();
+        let first = faults.first()?;
+        let more = match faults.len() - 1 {
             0 => String::new(),
             n => format!(" (and {n} more)"),
         };
-        Some(format!(
-            "{}:{}:{}: {}{more}",
-            first.file, first.line, first.column, first.message
-        ))
+        Some(format!("{first}{more}"))
+    }
+
+    /// Every error with its place, a line each.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let Self::Wrong(faults) = self else {
+            return Vec::new();
+        };
+        let errors = faults.iter().filter(|fault| fault.is_error());
+        let line = |fault: &Diagnostic| {
+            let (file, line, column) = (&fault.file, fault.line, fault.column);
+            let message = fault.message.replace('\n', " ");
+            format!("{file}:{line}:{column}: {message}")
+        };
+        errors.map(line).collect()
     }
 }
 

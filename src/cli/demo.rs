@@ -11,7 +11,7 @@ use self::tell::{Known, Said, Tone, tell};
 use super::screen::{ALARM, FAINT, STRONG, Screen, WELL, styled};
 use super::{Desk, Exit, Usage};
 use crate::config::{Folders, Listen, PROXY_HEADER, Web};
-use crate::daemon::{self, Settings, Signals, Wish};
+use crate::daemon::{self, Settings, Signals, Welcome, Wish};
 use crate::notify::outbox::{Outbox, Way};
 use crate::rules::RuleSet;
 use crate::store::Store;
@@ -19,7 +19,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -48,6 +48,11 @@ const SETTLED: Duration = Duration::from_secs(3);
 const NOISE: Duration = Duration::from_secs(2);
 /// The longest wait for the first pass.
 const AT_MOST: Duration = Duration::from_secs(20);
+
+/// Who reviews in the sample newsroom.
+const REVIEWER: &str = "reviewer@example.org";
+/// What signs her in, once the service listens.
+static LINK: OnceLock<String> = OnceLock::new();
 
 /// The thread that the service runs on.
 type Service = JoinHandle<anyhow::Result<()>>;
@@ -144,7 +149,10 @@ impl Newsroom {
                 trusted_proxies: Vec::new(),
                 proxy_header: PROXY_HEADER.into(),
             },
-            welcome: None,
+            welcome: Some(Welcome {
+                reviewer: REVIEWER.into(),
+                tell: |link| drop(LINK.set(link.to_owned())),
+            }),
             ping: None,
         };
         let rules = RuleSet::load(&self.folders.rules)?;
@@ -311,7 +319,11 @@ impl Show<'_> {
         ))?;
         self.say(&tell(&empty, &known))?;
         self.known = known;
-        self.screen.line("\nOpen a second terminal and type:")?;
+        if let Some(link) = LINK.get() {
+            let open = "\nOpen the desk in a browser, once, within ten minutes:";
+            self.screen.line(format!("{open}\n  {link}"))?;
+        }
+        self.screen.line("\nOr open a second terminal and type:")?;
         self.screen.line(format!("  cd {root}"))?;
         self.suggest()?;
         let more = "More stories arrive now, and a mail at the full minute. Ctrl-C ends it.";

@@ -14,6 +14,9 @@ use tokio::sync::Notify;
 /// What tells that the files have changed: name, size and time of each.
 type Seen = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
+/// Errors of a refused set that are kept to be shown.
+const FAULTS: usize = 100;
+
 #[derive(Clone)]
 pub(super) struct Reload {
     folder: PathBuf,
@@ -57,10 +60,11 @@ impl Reload {
 
     /// Loads the set; returns the files that have errors.
     fn load(&self, store: &mut Store, now: Timestamp) -> anyhow::Result<Vec<PathBuf>> {
-        let mut faulty = Vec::new();
+        let (mut faulty, mut faults) = (Vec::new(), Vec::new());
         let loaded = RuleSet::reload(&self.folder, &self.in_force.get())
             .map_err(|refused| {
                 faulty = files_of(&refused);
+                faults = refused.faults();
                 first(&refused)
             })
             .and_then(|mut rules| {
@@ -81,7 +85,8 @@ impl Reload {
                 tracing::error!(
                     "The changed rules do not load, and the last good set stays in force: {error}"
                 );
-                store.write(|tx| tx.rules_refused(&error, now))?;
+                faults.truncate(FAULTS);
+                store.write(|tx| tx.rules_refused(&error, &faults, now))?;
             }
         }
         Ok(faulty)

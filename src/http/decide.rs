@@ -1,18 +1,18 @@
 //! The page of a story, and deciding on it by its buttons.
 
+use crate::http::acts;
 use crate::http::links::{DECIDING, Guest, VERDICTS, admit};
 use crate::http::page::{Note, html};
+use crate::http::story::{self, Seen, possible};
 use crate::http::work::Access;
 use crate::http::{HttpError, Shared, Site, body, guard, links};
 use crate::intake;
 use crate::item::{ItemRef, Status, Verdict};
-use crate::notify::waiting::{self, Story};
+use crate::notify::waiting;
 use crate::record::shown;
 use crate::review::{self, Actor, Happened, Request, ReviewError};
 use crate::rules::RuleSet;
-use crate::rules::assess::Hit;
-use crate::rules::score::{Axis, Score};
-use crate::schedule::{self, clock, rough};
+use crate::schedule::{self, clock};
 use crate::store::items::Listed;
 use crate::store::{Store, StoreError};
 use askama::Template;
@@ -31,7 +31,7 @@ const NOTE: usize = 2_000;
 /// `GET /d/TOKEN`.
 pub(super) async fn look(State(site): Shared, Path(token): Path<String>) -> Response {
     let at = Arc::clone(&site);
-    let work = move |store: &mut Store| story(&at, store, &token, Timestamp::now());
+    let work = move |store: &mut Store| page(&at, store, &token, Timestamp::now());
     site.answer(site.work.run(Access::Read, work).await)
 }
 
@@ -89,6 +89,9 @@ struct StoryPage<'a> {
     base: &'a str,
     title: &'a str,
     seen: Seen,
+    body: Vec<String>,
+    is_cut: bool,
+    near: Option<String>,
     /// What keeps her from deciding here, or what she should know first.
     notice: Option<Note>,
     verdicts: Vec<Verdict>,
@@ -100,32 +103,13 @@ struct StoryPage<'a> {
     tomorrow: String,
 }
 
-/// A story as the page shows it.
-struct Seen {
-    tag: String,
-    status: Status,
-    place: Vec<String>,
-    overdue: bool,
-    about: Vec<String>,
-    url: Option<String>,
-    host: String,
-    picture: Option<String>,
-    excerpt: Option<String>,
-    body: Vec<String>,
-    is_cut: bool,
-    score: Score,
-    axes: Vec<AxisSum>,
-    near: Option<String>,
-    related: Vec<String>,
-}
-
 impl StoryPage<'_> {
     fn may(&self, verb: &str) -> bool {
         self.verdicts.iter().any(|verdict| verdict.as_str() == verb)
     }
 }
 
-fn story(
+fn page(
     site: &Site,
     store: &mut Store,
     token: &str,
@@ -135,7 +119,7 @@ fn story(
     let guest = admit(site, &rules, token, &DECIDING, now)?;
     let listed = guest.item(store)?;
     let (item, asked) = (&listed.item, guest.token.claims.version);
-    let (story, hits, text, happened, own) = store.read(|tx| {
+    let (told, hits, text, happened, own) = store.read(|tx| {
         let story = waiting::story_of(tx, &rules, (item.record, &item.queue), now)?;
         let hits = tx.assessment(item.record)?.map(|a| a.hits);
         let (_, text) = tx.contents(item.record)?;
@@ -148,28 +132,25 @@ fn story(
         Some(_) => Vec::new(),
         None => possible(item.status, guest.verdicts()),
     };
-    let with_pictures = match rules.desk.pictures {
-        "never" => false,
-        "ask" => own.pictures,
-        _ => true,
-    };
-    let title = shown::line(&shown::unescaped(listed.name()), 200);
+    let with_pictures = story::with_pictures(&rules, own.pictures);
+    let near = told.near.as_ref().map(story::near);
+    let zone = &guest.reviewer.timezone;
+    let (body, is_cut) = beginning(&text);
+    let seen = Seen::of(&listed, (told, &hits), zone, with_pictures, now);
     let is_bound = guest.verdicts().len() == 1 && !verdicts.is_empty();
-    let here = now.to_zoned(guest.reviewer.timezone.clone());
     let page = StoryPage {
         base: &site.base,
-        title: &title,
-        seen: seen(&guest, &listed, (story, hits, &text), with_pictures, now),
+        title: &seen.title.clone(),
+        seen,
+        body,
+        is_cut,
+        near,
         notice,
         reasons: &rules.desk.reject_reasons,
         token,
         other: is_bound.then(|| guest.open(item.version)),
         verdicts,
-        tomorrow: here
-            .date()
-            .tomorrow()
-            .map(|day| day.to_string())
-            .unwrap_or_default(),
+        tomorrow: story::tomorrow(now, zone),
     };
     let mut answer = html(StatusCode::OK, &page)?;
     guard::allow_forms(&mut answer);
@@ -177,14 +158,6 @@ fn story(
         guard::allow_pictures(&mut answer);
     }
     Ok(answer)
-}
-
-/// Which decisions the status of an item allows.
-fn possible(status: Status, verdicts: &[Verdict]) -> Vec<Verdict> {
-    let possible = verdicts
-        .iter()
-        .filter(|v| status.after(v.cause()).is_some());
-    possible.copied().collect()
 }
 
 /// Why she cannot decide here.
@@ -236,17 +209,7 @@ fn moved_on(guest: &Guest<'_>, listed: &Listed, happened: Vec<Happened>) -> Note
         "It has moved on since your mail",
         &[text],
     );
-    note.happened = happened
-        .into_iter()
-        .map(|it| {
-            let changes = it.changes.iter().map(|change| shown::line(change, 400));
-            (
-                clock(it.at, zone),
-                shown::line(&in_words(&it.what), 160),
-                changes.collect(),
-            )
-        })
-        .collect();
+    note.happened = story::told(happened, zone);
     if possible(*status, &VERDICTS).is_empty() {
         return note;
     }
@@ -258,133 +221,13 @@ fn moved_on(guest: &Guest<'_>, listed: &Listed, happened: Vec<Happened>) -> Note
     note.link(guest.open(listed.item.version), words)
 }
 
-/// An event as people say it.
-fn in_words(what: &str) -> String {
-    let (kind, rest) = what.split_once(' ').unwrap_or((what, ""));
-    let said = match kind {
-        "hold_over" => "the time that it was held until has come",
-        "gone" => "its file is gone",
-        "back" => "its file is back",
-        "outside" => "someone else published it",
-        "expired" => "it was closed: nobody decided in time",
-        _ => return format!("{kind} {rest}"),
-    };
-    said.to_owned()
-}
-
 /// Nothing that the link lets her do can be done.
 fn not_now(status: Status) -> Note {
-    let text = match status {
-        Status::Withdrawn => {
-            "There is nothing to decide: its file is gone, or someone else has published it."
-        }
-        Status::Expired => "It was closed, since nobody decided in time.",
-        Status::Held => "It is held already.",
-        Status::Approved => "It is approved already.",
-        Status::Rejected => "It is rejected already.",
-        Status::Pending => "It waits for a decision of another kind.",
-    };
-    Note::new(StatusCode::CONFLICT, "Nothing to decide", &[text])
-}
-
-fn seen(
-    guest: &Guest<'_>,
-    listed: &Listed,
-    (story, hits, text): (Story, Vec<Hit>, &str),
-    with_pictures: bool,
-    now: Timestamp,
-) -> Seen {
-    let item = &listed.item;
-    let zone = &guest.reviewer.timezone;
-    let overdue = item.is_overdue(now);
-    let mut place = vec![format!("queue {}", item.queue)];
-    if let Some(due) = item.due_at.filter(|_| item.status == Status::Pending) {
-        let word = if overdue { "was due" } else { "due" };
-        place.push(format!("{word} {}", clock(due, zone)));
-    }
-    if let Some(until) = item.held_until {
-        place.push(format!("held until {}", clock(until, zone)));
-    }
-    if item.changed_after_approval {
-        place.push("changed after approval".into());
-    }
-    let mut about = Vec::new();
-    about.extend(story.provider.as_deref().map(|it| shown::line(it, 80)));
-    about.extend(
-        story
-            .published_at
-            .map(|at| format!("{} old", rough(now.duration_since(at)))),
-    );
-    about.extend(
-        story
-            .topics
-            .iter()
-            .take(12)
-            .map(|topic| shown::line(topic, 40)),
-    );
-    let host = story
-        .url
-        .as_deref()
-        .and_then(|url| url::Url::parse(url).ok());
-    let host = host
-        .as_ref()
-        .and_then(url::Url::host_str)
-        .unwrap_or_default();
-    let (body, is_cut) = beginning(text);
-    let picture = story
-        .picture
-        .filter(|url| with_pictures && url.starts_with("https:"));
-    Seen {
-        tag: format!("{}@{}", item.id, item.version),
-        status: item.status,
-        place,
-        overdue,
-        about,
-        host: host.to_owned(),
-        url: story.url,
-        picture,
-        excerpt: story.excerpt.map(|text| shown::line(&text, 800)),
-        body,
-        is_cut,
-        score: listed.score,
-        axes: axes(listed.score, &hits),
-        near: story.near.map(|near| {
-            let needs: Vec<String> = near.needs.iter().map(ToString::to_string).collect();
-            shown::line(&format!("{}: {}", near.queue, needs.join(", ")), 200)
-        }),
-        related: story
-            .related
-            .iter()
-            .take(12)
-            .map(|it| shown::line(it, 200))
-            .collect(),
-    }
-}
-
-/// The points of one axis, and why.
-struct AxisSum {
-    name: &'static str,
-    points: i64,
-    /// Points with their sign, reason and rule of each hit.
-    hits: Vec<[String; 3]>,
-}
-
-fn axes(score: Score, hits: &[Hit]) -> Vec<AxisSum> {
-    let sum = |(name, axis)| {
-        let hits = hits.iter().filter(|hit| hit.axis == axis);
-        let hits = hits.map(|hit| {
-            let (why, rule) = (shown::line(&hit.why, 160), shown::line(&hit.rule, 60));
-            [format!("{:+}", hit.points), why, rule]
-        });
-        let (points, hits) = (score.on(axis), hits.collect());
-        AxisSum { name, points, hits }
-    };
-    let axes = [
-        ("quality", Axis::Quality),
-        ("heat", Axis::Heat),
-        ("topic", Axis::Topic),
-    ];
-    axes.map(sum).into()
+    Note::new(
+        StatusCode::CONFLICT,
+        "Nothing to decide",
+        &[acts::not_now(status)],
+    )
 }
 
 /// The first paragraphs of a body, as plain text, and whether there is more.
@@ -503,7 +346,7 @@ fn decide(
 /// write-back has come to.
 fn done(guest: &Guest<'_>, rules: &RuleSet, listed: &Listed, verdict: Verdict) -> Note {
     let item = &listed.item;
-    let title = shown::line(&shown::unescaped(listed.name()), 200);
+    let title = story::title(listed);
     let writes = rules
         .source(&listed.source)
         .is_some_and(|source| source.write);

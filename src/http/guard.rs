@@ -25,6 +25,11 @@ const POLICY_WITH_PICTURES: &str = "default-src 'none'; style-src 'self'; img-sr
 const CONSOLE: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 const CONSOLE_WITH_PICTURES: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; img-src https:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
+/// The body of a story, in a frame of our pages or by itself: nothing runs, nothing is sent, and
+/// links open elsewhere.
+const FRAME: &str = "sandbox allow-popups; default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+const FRAME_WITH_PICTURES: &str = "sandbox allow-popups; default-src 'none'; style-src 'self'; img-src https:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+
 /// What every answer carries, unless it says otherwise itself.
 const STRICT: [(HeaderName, &str); 7] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
@@ -56,6 +61,19 @@ pub(super) fn allow_console(answer: &mut Response, with_pictures: bool) {
         CONSOLE_WITH_PICTURES
     } else {
         CONSOLE
+    };
+    let policy = HeaderValue::from_static(policy);
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, policy);
+}
+
+/// Lets our pages frame the body of a story, in which nothing acts.
+pub(super) fn frame(answer: &mut Response, with_pictures: bool) {
+    let policy = if with_pictures {
+        FRAME_WITH_PICTURES
+    } else {
+        FRAME
     };
     let policy = HeaderValue::from_static(policy);
     answer

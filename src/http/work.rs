@@ -2,7 +2,11 @@
 //! of its own that is kept for the next.
 
 use crate::http::HttpError;
+use crate::http::page::Note;
+use crate::http::pour::{self, Out};
 use crate::store::Store;
+use axum::body::Body;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
@@ -10,6 +14,8 @@ use tokio::task::spawn_blocking;
 
 /// Requests that the core works on at once; more wait.
 const AT_ONCE: usize = 4;
+/// Answers that are poured out at once; more are refused.
+const POURED: usize = 2;
 
 /// What a request does to the database.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +29,7 @@ pub(super) enum Access {
 pub(super) struct Work {
     database: PathBuf,
     places: Arc<Semaphore>,
+    poured: Arc<Semaphore>,
     readers: Mutex<Vec<Store>>,
     writers: Mutex<Vec<Store>>,
 }
@@ -32,6 +39,7 @@ impl Work {
         Self {
             database,
             places: Arc::new(Semaphore::new(AT_ONCE)),
+            poured: Arc::new(Semaphore::new(POURED)),
             readers: Mutex::default(),
             writers: Mutex::default(),
         }
@@ -69,10 +77,29 @@ impl Work {
 
     fn take(&self, access: Access) -> Result<Store, HttpError> {
         let kept = self.kept(access).pop();
-        Ok(match (kept, access) {
-            (Some(store), _) => store,
-            (None, Access::Read) => Store::open(&self.database)?.only_reading()?,
-            (None, Access::Write) => Store::open(&self.database)?,
-        })
+        match (kept, access) {
+            (Some(store), _) => Ok(store),
+            (None, Access::Read) => self.reader(),
+            (None, Access::Write) => Ok(Store::open(&self.database)?),
+        }
+    }
+
+    fn reader(&self) -> Result<Store, HttpError> {
+        Ok(Store::open(&self.database)?.only_reading()?)
+    }
+
+    /// The body of an answer that is written while it is sent, from a connection of its own: it lasts
+    /// as long as its reader takes, so that it holds none of the places of requests.
+    pub(super) fn pour(
+        &self,
+        write: impl FnOnce(&mut Store, &mut Out) -> io::Result<()> + Send + 'static,
+    ) -> Result<Body, HttpError> {
+        let place = Arc::clone(&self.poured).try_acquire_owned();
+        let place = place.map_err(|_| Note::too_long())?;
+        let mut store = self.reader()?;
+        Ok(pour::pour(move |out| {
+            let _place = place;
+            write(&mut store, out)
+        }))
     }
 }

@@ -227,7 +227,8 @@ fn picture(fields: &Map) -> Option<String> {
 }
 
 /// The two hits that weigh most.
-fn best(mut hits: Vec<Hit>) -> Vec<Hit> {
+#[must_use]
+pub fn best(mut hits: Vec<Hit>) -> Vec<Hit> {
     hits.sort_by_key(|hit| std::cmp::Reverse(hit.points.abs()));
     hits.truncate(2);
     hits

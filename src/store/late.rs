@@ -210,10 +210,11 @@ impl Tx<'_> {
             let (name, error): (String, String) = (row.get(0)?, row.get(1)?);
             let since = row.get::<_, Micros>(2)?.0;
             Ok(if name == super::service::RULES {
+                let line = error.lines().next().unwrap_or_default();
                 Late {
                     job: Job::Rules,
                     since,
-                    about: error,
+                    about: line.to_owned(),
                 }
             } else {
                 Late {

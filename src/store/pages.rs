@@ -19,6 +19,7 @@ use crate::item::Status;
 use crate::record::shown;
 use crate::record::value::{Map, Value};
 use crate::record::{domain, provider, published_at, text};
+use crate::rules::assess::Hit;
 use jiff::Timestamp;
 use lanes::Lanes;
 use mark::Mark;
@@ -96,6 +97,8 @@ pub struct PageRow {
     pub topics: Vec<String>,
     /// What it begins with, on one line.
     pub excerpt: Option<String>,
+    /// Why it scores so.
+    pub hits: Vec<Hit>,
 }
 
 /// How wide the beginning of an excerpt is.
@@ -148,9 +151,13 @@ impl Tx<'_> {
         })
     }
 
-    fn page_row(&self, id: i64) -> Result<PageRow, StoreError> {
+    /// An item as a page shows it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn page_row(&self, id: i64) -> Result<PageRow, StoreError> {
         let sql = format!(
-            "SELECT {ITEM}, {LISTED}, r.fields FROM items i JOIN records r ON r.id = i.record
+            "SELECT {ITEM}, {LISTED}, r.fields, a.hits FROM items i JOIN records r ON r.id = i.record
              JOIN assessments a ON a.record = r.id WHERE i.id = ?1"
         );
         let keys = ["provider", "publishedDateTime", "topics", "excerpt"];
@@ -158,10 +165,11 @@ impl Tx<'_> {
         let row = self.one(&sql, [id], |row| {
             let packed = row.get_ref("fields")?.as_blob()?;
             let fields = unpacked_fields(packed, &keys, &mut Vec::new());
-            Ok((Listed::of(row)?, fields))
+            let hits = serde_json::from_str(row.get_ref("hits")?.as_str()?);
+            Ok((Listed::of(row)?, fields, hits))
         })?;
         let odd = |why: String| StoreError::Odd(format!("item {id}: {why}"));
-        let (listed, fields) = row.ok_or_else(|| odd("it was never assessed".into()))?;
+        let (listed, fields, hits) = row.ok_or_else(|| odd("it was never assessed".into()))?;
         let fields = fields.map_err(odd)?;
         let excerpt = text(&fields, "excerpt").map(shown::unescaped);
         Ok(PageRow {
@@ -171,6 +179,7 @@ impl Tx<'_> {
             published_at: published_at(&fields),
             topics: topics(&fields).collect(),
             excerpt: excerpt.map(|text| shown::line(&text, BEGINNING)),
+            hits: hits.map_err(|error| odd(error.to_string()))?,
         })
     }
 

@@ -29,6 +29,8 @@ pub struct PastAsk<'a> {
     pub verdict: Option<Verdict>,
     /// Only those on items that wait in this queue, or waited in it last.
     pub queue: Option<&'a str>,
+    /// Only those on items of these queues.
+    pub queues: Option<&'a [String]>,
     /// Only those made at this time or later.
     pub since: Option<Timestamp>,
     /// Only those made before this time.
@@ -222,6 +224,9 @@ impl PastAsk<'_> {
     fn lets_through(&self, past: &Past) -> bool {
         self.verdict.is_none_or(|verdict| verdict == past.verdict)
             && self.queue.is_none_or(|queue| queue == past.queue)
+            && self
+                .queues
+                .is_none_or(|queues| queues.contains(&past.queue))
             && self
                 .reason
                 .is_none_or(|_| self.reason == past.reason.as_deref())

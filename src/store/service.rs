@@ -99,12 +99,20 @@ impl Tx<'_> {
             .map(drop)
     }
 
-    /// Notes that the changed rules do not load, and why.
+    /// Notes that the changed rules do not load, and why: in a line, and then each error in one.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn rules_refused(&self, error: &str, now: Timestamp) -> Result<(), StoreError> {
-        self.loop_fails(RULES, error, now)
+    pub fn rules_refused(
+        &self,
+        error: &str,
+        faults: &[String],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let lines: Vec<&str> = std::iter::once(error)
+            .chain(faults.iter().map(String::as_str))
+            .collect();
+        self.loop_fails(RULES, &lines.join("\n"), now)
     }
 
     /// Notes that the rules load.
@@ -115,16 +123,26 @@ impl Tx<'_> {
         self.loop_works(RULES)
     }
 
-    /// Why the rules in `rules/` are not those in force.
+    /// Why the rules in `rules/` are not those in force, in a line.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn refused_rules(&self) -> Result<Option<String>, StoreError> {
-        self.one(
-            "SELECT error FROM failures WHERE name = ?1",
-            [RULES],
-            |row| row.get(0),
-        )
+        let refused = self.rules_failure()?;
+        Ok(refused.and_then(|(lines, _)| lines.into_iter().next()))
+    }
+
+    /// The same, then each error in a line; and since when.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn rules_failure(&self) -> Result<Option<(Vec<String>, Timestamp)>, StoreError> {
+        let sql = "SELECT error, since FROM failures WHERE name = ?1";
+        self.one(sql, [RULES], |row| {
+            let lines: String = row.get(0)?;
+            let lines = lines.lines().map(str::to_owned).collect();
+            Ok((lines, row.get::<_, Micros>(1)?.0))
+        })
     }
 
     /// The loops that fail.

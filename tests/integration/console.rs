@@ -24,6 +24,11 @@ impl<'s> Browser<'s> {
         Self { site, cookie }
     }
 
+    /// A browser that holds this session.
+    pub(crate) fn with(site: &'s Site, cookie: String) -> Self {
+        Self { site, cookie }
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, &[], "")
     }
@@ -58,6 +63,14 @@ impl<'s> Browser<'s> {
 
 /// The path of the link that is mailed to a reviewer who asks to sign in.
 pub(crate) fn sign_in_link(site: &Site, email: &str) -> String {
+    mailed_link(site, email, || {
+        let asked = site.post("/sign-in", &format!("email={email}"));
+        asked.is(200, &["Look into your mail"]);
+    })
+}
+
+/// The path of the link that is mailed when she asks in whatever way.
+pub(crate) fn mailed_link(site: &Site, email: &str, ask: impl FnOnce()) -> String {
     let mailed = || -> Vec<_> {
         let mails = fs::read_dir(site.desk.path("state/mail"));
         let mails = mails
@@ -69,8 +82,7 @@ pub(crate) fn sign_in_link(site: &Site, email: &str) -> String {
             .collect()
     };
     let before = mailed();
-    let asked = site.post("/sign-in", &format!("email={email}"));
-    asked.is(200, &["Look into your mail"]);
+    ask();
     site.service
         .until("the mail", BOUND, || mailed().len() > before.len());
     let new = mailed().into_iter().find(|path| !before.contains(path));

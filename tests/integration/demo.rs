@@ -31,6 +31,9 @@ fn the_demo_shows_everything_and_leaves_nothing() {
         !is_path && unicode_width::UnicodeWidthStr::width(*line) > 80
     });
     assert_eq!(wide, None);
+    let open = "Open the desk in a browser, once, within ten minutes:\n  http://127.0.0.1:";
+    let link = said.split(open).nth(1).unwrap_or_else(|| panic!("{said}"));
+    assert!(link.lines().next().unwrap().contains("/sign-in/"), "{said}");
     assert!(said.contains("Nothing was decided; 26 items waited.\nThe folder is removed: "));
     let left: Vec<_> = Path::new(temporary.path()).read_dir().unwrap().collect();
     assert!(left.is_empty(), "{left:?}");

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::desk::{Desk, assert_published, finish};
-use crate::service::{BOUND, Service, number, rounds, service};
+use crate::service::{BOUND, Service, number, rounds, scanned_at, service};
 
 pub(crate) const REVIEWERS: &str = "reviewers:
   - {name: Ana Example, email: ana@example.org, queues: all, timezone: Europe/Lisbon}
@@ -94,7 +94,7 @@ impl Talk {
         let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.unwrap_or_else(|| panic!("no answer: {first:?}"));
         let mut headers = Vec::new();
-        let mut length = 0;
+        let (mut length, mut is_poured) = (0, false);
         loop {
             let line = self.line();
             let Some((name, value)) = line.split_once(": ") else {
@@ -103,12 +103,21 @@ impl Talk {
             if name == "content-length" && !is_head {
                 length = value.parse().unwrap();
             }
+            is_poured |= name == "transfer-encoding" && value == "chunked" && !is_head;
             if name != "date" {
                 headers.push((name.to_owned(), value.to_owned()));
             }
         }
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).unwrap();
+        while is_poured {
+            let length = usize::from_str_radix(&self.line(), 16).expect("a chunk");
+            let start = body.len();
+            body.resize(start + length, 0);
+            self.0.read_exact(&mut body[start..]).unwrap();
+            assert_eq!(self.line(), "");
+            is_poured = length > 0;
+        }
         let body = String::from_utf8(body).unwrap();
         Answer {
             status,
@@ -157,9 +166,9 @@ impl Site {
     pub(crate) fn open_as(desk: Desk, settings: &[(&str, &str)]) -> Self {
         let mut command = service(&desk);
         command.envs(settings.iter().copied());
+        let passes = scanned_at(&desk);
         let service = Service::spawn(&desk, command);
-        let scans = || number(&desk, "SELECT at FROM runs WHERE kind = 'scan'").is_some();
-        service.until("the first pass", BOUND, scans);
+        service.until("the first pass", BOUND, || scanned_at(&desk) != passes);
         let log = service.log();
         let address = log
             .split("Listening on http://")

@@ -18,7 +18,7 @@ impl Session<'_, '_> {
             let is_theirs = match (self.queue, self.actor) {
                 (Some(only), _) => only == queue,
                 (None, Actor::Reviewer(reviewer)) => reviewer.may_decide_in(queue),
-                (None, Actor::User(_)) => true,
+                (None, Actor::User(_) | Actor::Program(_)) => true,
             };
             is_theirs && !known.contains(id)
         });

@@ -86,6 +86,7 @@ pub(super) fn decisions(at: &mut At<'_>, asked: &Asked) -> Result<Reply, HttpErr
         until: asked.parsed("until"),
         item: asked.parsed("item"),
         reason: asked.text("reason"),
+        queues: None,
     };
     let page = at.store.read(|tx| tx.past(&ask))?;
     let next = page.next.as_deref().map(|next| asked.after(next));
