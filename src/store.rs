@@ -36,7 +36,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
@@ -49,6 +49,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("store/migrations/0010_claims.sql"),
     include_str!("store/migrations/0011_console.sql"),
     include_str!("store/migrations/0012_pages.sql"),
+    include_str!("store/migrations/0013_metrics.sql"),
 ];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use copydesk::store::access::Scope;
 
-use crate::api::{Program, site};
+use crate::api::{Program, site_with};
 use crate::service::rounds;
 use crate::smtp::found;
 
@@ -16,15 +16,29 @@ const SETTINGS: &str = "[checks.positive_data_acceptance]
 expected-statuses = [\"2xx\", \"401\", \"403\", \"404\", \"409\", \"422\"]
 ";
 
+/// Each request comes from an address of its own, since those without a token may not ask often.
+const HOOKS: &str = "import itertools, schemathesis
+numbers = itertools.count()
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    n = next(numbers)
+    def from_elsewhere(request):
+        request.headers['X-Forwarded-For'] = f'10.{n >> 16}.{n >> 8 & 255}.{n & 255}'
+        return request
+    kwargs['auth'] = from_elsewhere
+";
+
 #[test]
 fn nothing_that_the_document_allows_is_answered_otherwise() {
     if !found("schemathesis", "schemathesis", &["--version"]) {
         return;
     }
-    let site = site();
+    let site = site_with(&[("COPYDESK_TRUSTED_PROXIES", "127.0.0.1")]);
     let program = Program::with(&site, Scope::Decide);
     let settings = site.desk.path("schemathesis.toml");
     fs::write(&settings, SETTINGS).unwrap();
+    let hooks = site.desk.path("hooks.py");
+    fs::write(&hooks, HOOKS).unwrap();
     let examples = rounds().unwrap_or(8).to_string();
     let run = Command::new("schemathesis")
         .arg("--config-file")
@@ -48,6 +62,7 @@ fn nothing_that_the_document_allows_is_answered_otherwise() {
             "--generation-database",
             "none",
         ])
+        .env("SCHEMATHESIS_HOOKS", &hooks)
         .current_dir(site.desk.path(""))
         .output()
         .unwrap();
