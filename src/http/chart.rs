@@ -95,8 +95,8 @@ impl Chart {
         let named = self.groups.iter().enumerate();
         let named = named.filter(|(at, _)| (last - at).is_multiple_of(every));
         let named = named.map(|(at, (name, _))| {
-            let half = DIGIT * name.chars().count() as f64 / 2.0;
-            let middle = self.middle(at).clamp(half, WIDTH - half.min(WIDTH / 2.0));
+            let half = (DIGIT * name.chars().count() as f64).min(WIDTH) / 2.0;
+            let middle = self.middle(at).clamp(half, WIDTH - half);
             (tenths(middle), HEIGHT - 6.0, name.as_str())
         });
         named.collect()

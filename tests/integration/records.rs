@@ -193,10 +193,40 @@ fn rules_are_shown_as_they_are_written_and_faults_of_a_changed_set_too() {
         ],
     );
     page.leaves_out(&["<b>red"]);
+    let eda = Browser::sign_in(&site, "eda@example.org");
+    let status = eda.get("/status");
+    status.is(200, &["keeps to the last good rules", "(and 1 more)"]);
+    status.leaves_out(&["colour"]);
     site.desk.rules("scoring.yaml", crate::desk::SCORING);
     site.service.until("the rules", BOUND, || {
         !bo.get("/rules").body.contains("do not load")
     });
+}
+
+#[test]
+fn many_rules_are_shown_page_by_page() {
+    let rule =
+        |n| format!("  - {{id: r{n:03}, axis: heat, when: heat > {n}, points: 1, why: w}}\n");
+    let rules: String = (0..450).map(rule).collect();
+    let site = Site::open(desk().with_rules("more.yaml", &format!("rules:\n{rules}")));
+    let bo = Browser::sign_in(&site, "bo@example.org");
+    let (mut path, mut seen) = ("/rules?q=heat+%3E".to_owned(), Vec::new());
+    loop {
+        let page = bo
+            .get(&path)
+            .is(200, &["value=\"heat &#62;\""])
+            .body
+            .clone();
+        let ids = page.split("<strong>r").skip(1);
+        seen.extend(ids.map(|id| id[..3].parse::<i32>().unwrap()));
+        let Some(link) = page.split("rel=\"next\" href=\"").nth(1) else {
+            break;
+        };
+        path = link.split('"').next().unwrap().replace("&#38;", "&");
+    }
+    assert_eq!(seen, Vec::from_iter(0..450));
+    bo.get("/rules?from=400")
+        .is(200, &["rel=\"prev\" href=\"/rules?from=200\""]);
 }
 
 #[test]
