@@ -191,6 +191,8 @@ fn no_page_has_anything_that_axe_is_against() {
         ] {
             browser.size(width, height);
             browser.scheme("", scheme);
+            // A colour that is on its way from one to the other is neither.
+            browser.until("document.getAnimations().length === 0");
             let found = violations(browser, &axe).into_iter();
             wrong.extend(found.map(|it| format!("{path} {width} {scheme} {it}")));
             let fits = browser.value("document.documentElement.scrollWidth <= innerWidth");
