@@ -4,32 +4,32 @@
 //! (`work`). A GET reads by a connection that SQLite lets change nothing. What a link may do is for
 //! `links`; what a request must look like, and what every answer carries, for `guard`.
 
+mod acts;
 mod api;
 mod body;
 mod broken;
-mod chart;
-mod acts;
 mod changes;
+mod chart;
 mod decide;
 mod desk;
 mod guard;
 mod health;
-mod limits;
-mod item;
 mod history;
+mod item;
+mod limits;
 mod links;
 mod live;
 mod mails;
 mod metrics;
 mod page;
-mod queue;
 mod pour;
+mod queue;
 mod rules;
 mod sign_in;
-mod traffic;
-mod story;
 mod status;
+mod story;
 mod tokens;
+mod traffic;
 mod view;
 mod visitor;
 mod work;
