@@ -60,7 +60,10 @@ impl Live {
 
     /// Sees to it that someone looks for what happens after an event.
     fn is_watched_from(self: &Arc<Self>, after: i64) {
-        let mut is_watched = self.is_watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_watched = self
+            .is_watched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if !*is_watched {
             *is_watched = true;
             self.runtime.spawn(Arc::clone(self).watch(after));
@@ -69,7 +72,8 @@ impl Live {
 
     async fn watch(self: Arc<Self>, mut after: i64) {
         while self.is_listened_to() {
-            let look = move |store: &mut Store| Ok(store.read(|tx| tx.events_since(after, LOOK.1))?);
+            let look =
+                move |store: &mut Store| Ok(store.read(|tx| tx.events_since(after, LOOK.1))?);
             match self.work.run(Access::Read, look).await {
                 Ok(events) => {
                     if let Some(last) = events.last() {
