@@ -1,4 +1,5 @@
-//! The desk as browsers see it: the pages behind the links of mails, and what watches the service.
+//! The desk as browsers and programs see it: the pages behind the links of mails, the API, and what
+//! watches the service.
 //!
 //! Requests are taken here and answered by the core on threads that may block, a few at a time
 //! (`work`). A GET reads by a connection that SQLite lets change nothing. What a link may do is for
@@ -63,7 +64,7 @@ use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -143,6 +144,8 @@ struct Site {
     guard: Guard,
     traffic: Traffic,
     limits: Limits,
+    /// What describes the API, once it was asked for.
+    document: OnceLock<String>,
     loops: Loops,
     outbox: Outbox,
     proxies: Vec<IpAddr>,
@@ -169,6 +172,7 @@ impl Site {
             guard,
             traffic: Traffic::default(),
             limits: Limits::default(),
+            document: OnceLock::new(),
             loops: settings.loops,
             outbox: settings.outbox,
             proxies,

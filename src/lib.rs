@@ -32,7 +32,7 @@
 //! | 5 | [`notify`] | what to tell whom, and why; mails as rows |
 //! | 5 | [`backtest`] | a rule set tried on everything already seen |
 //! | 5 | [`report`] | what every face shows: what waits, one item whole, is it well |
-//! | 6 | [`http`] | the desk as browsers see it: the pages behind the links of mails, health and metrics |
+//! | 6 | [`http`] | the desk as browsers and programs see it: pages, the API, health and metrics |
 //! | 7 | [`daemon`] | the service: the only module that knows every loop; timing, waking, stopping |
 //! | 8 | [`cli`] | the command line, one file per verb |
 //!

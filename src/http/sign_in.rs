@@ -60,10 +60,9 @@ async fn ask(
     let at = Arc::clone(&site);
     let work = move |store: &mut Store| {
         let rules = (at.rules)();
-        if at
-            .enter(store, &rules, &ticket, Timestamp::now())?
-            .is_some()
-        {
+        let entered = at.enter(store, &rules, &ticket, Timestamp::now())?;
+        // A token is for the API, and would be sent back here.
+        if entered.is_some_and(|(visitor, _)| !matches!(visitor.who, Who::Program(_))) {
             return Ok(at.redirect(&next));
         }
         let page = AskPage {

@@ -322,6 +322,7 @@ fn it_answers_what_the_commands_print() {
     assert!(record["fields"]["title"].as_str().unwrap().contains("<b>"));
     program.get("/items/99").is(404, &["no item 99"]);
     program.get("/records/99").is(404, &["no record 99"]);
+    program.get("/items/1.0").is(200, &[]);
     program.get("/items/x").is(400, &["whole number"]);
 }
 
@@ -424,6 +425,12 @@ fn a_decision_is_made_once_under_its_key_and_only_on_what_was_seen() {
             json!({"verb": "aprove", "version": 2}),
             400,
             "unknown variant `aprove`",
+        ),
+        (
+            other,
+            json!({"verb": "hold", "version": 1.5}),
+            400,
+            "whole number",
         ),
         (
             other,

@@ -42,8 +42,13 @@ fn shown(browser: &mut Browser) -> Vec<String> {
 /// A browser in which she is signed in.
 fn signed_in(site: &Site, email: &str) -> Browser {
     let session = console::Browser::sign_in(site, email);
+    holding(site, &session.cookie)
+}
+
+/// A browser that holds a session.
+fn holding(site: &Site, cookie: &str) -> Browser {
     let mut browser = Browser::open();
-    browser.hold(&site.url(), &session.cookie);
+    browser.hold(&site.url(), cookie);
     // Keys go to the page, whether or not a window is in front.
     browser.tell(
         "Emulation.setFocusEmulationEnabled",
@@ -338,7 +343,7 @@ fn every_page_fits_a_phone_is_dark_in_the_dark_and_prints_no_forms() {
     let site = Site::open(busy());
     let eve = console::Browser::sign_in(&site, "eve@example.org");
     let pages = pages_from(&eve, 2);
-    let mut browser = signed_in(&site, "eve@example.org");
+    let mut browser = holding(&site, &eve.cookie);
     let ground = "(c => { const [r, g, b] = c.match(/[\\d.]+/g).map(Number); return 0.2126 * r + 0.7152 * g + 0.0722 * b; })(getComputedStyle(document.body).backgroundColor)";
     let mut wrong = Vec::new();
     let is = |wrong: &mut Vec<String>, browser: &mut Browser, what: &str, holds: &str| {

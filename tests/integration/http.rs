@@ -94,7 +94,7 @@ impl Talk {
         let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.unwrap_or_else(|| panic!("no answer: {first:?}"));
         let mut headers = Vec::new();
-        let (mut length, mut is_poured) = (0, false);
+        let (mut length, mut is_poured, mut is_endless) = (0, false, false);
         loop {
             let line = self.line();
             let Some((name, value)) = line.split_once(": ") else {
@@ -104,13 +104,14 @@ impl Talk {
                 length = value.parse().unwrap();
             }
             is_poured |= name == "transfer-encoding" && value == "chunked" && !is_head;
+            is_endless |= value == "text/event-stream";
             if name != "date" {
                 headers.push((name.to_owned(), value.to_owned()));
             }
         }
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).unwrap();
-        while is_poured {
+        while is_poured && !is_endless {
             let length = usize::from_str_radix(&self.line(), 16).expect("a chunk");
             let start = body.len();
             body.resize(start + length, 0);

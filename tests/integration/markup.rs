@@ -132,6 +132,26 @@ fn decide(desk: &Desk, vectors: &[String]) {
     }
 }
 
+/// Listens here, and answers each that asks by itself: some connections are opened in good time, and
+/// say nothing yet.
+fn listen(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = Arc::new(answer);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, answer) = (stream.unwrap(), Arc::clone(&answer));
+            thread::spawn(move || {
+                let mut asked = [0; 4096];
+                let read = stream.read(&mut asked).unwrap_or_default();
+                let answer = answer(&String::from_utf8_lossy(&asked[..read]));
+                let _ = stream.write_all(answer.as_bytes());
+            });
+        }
+    });
+    port
+}
+
 /// What would be asked of any host named `evil.test`.
 struct Trap {
     port: u16,
@@ -140,17 +160,11 @@ struct Trap {
 
 impl Trap {
     fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let caught: Arc<Mutex<Vec<String>>> = Arc::default();
         let catch = Arc::clone(&caught);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut first = [0; 80];
-                let read = stream.unwrap().read(&mut first).unwrap_or_default();
-                let text = String::from_utf8_lossy(&first[..read]).into_owned();
-                catch.lock().unwrap().push(text);
-            }
+        let port = listen(move |asked| {
+            catch.lock().unwrap().push(asked.to_owned());
+            String::new()
         });
         Self { port, caught }
     }
@@ -291,33 +305,25 @@ fn what_runs_and_what_is_asked_for_is_noticed() {
     }
     let trap = Trap::open();
     let mut browser = trap.browser();
-    // A desk that takes no care.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let origin = format!("http://{}", listener.local_addr().unwrap());
     let markup: Vec<String> = vectors().into_iter().take(46).collect();
     let pages = markup.clone();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut asked = [0; 4096];
-            let read = stream.read(&mut asked).unwrap_or_default();
-            let asked = String::from_utf8_lossy(&asked[..read]).into_owned();
-            let n = asked
-                .split(['/', ' '])
-                .nth(2)
-                .and_then(|n| n.parse::<usize>().ok());
-            let page = n
-                .and_then(|n| pages.get(n))
-                .map(String::as_str)
-                .unwrap_or_default();
-            let page = format!("<!doctype html><p>{page}</p>");
-            let length = page.len();
-            let _ = write!(
-                stream,
-                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{page}"
-            );
-        }
+    // A desk that takes no care.
+    let port = listen(move |asked| {
+        let n = asked
+            .split(['/', ' '])
+            .nth(2)
+            .and_then(|n| n.parse::<usize>().ok());
+        let page = n
+            .and_then(|n| pages.get(n))
+            .map(String::as_str)
+            .unwrap_or_default();
+        let page = format!("<!doctype html><p>{page}</p>");
+        let length = page.len();
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{page}"
+        )
     });
+    let origin = format!("http://127.0.0.1:{port}");
     let (mut ran, mut left) = (0, 0);
     for (n, vector) in markup.iter().enumerate() {
         let url = format!("{origin}/{n}");
@@ -401,7 +407,7 @@ fn nothing_of_five_hundred_vectors_runs_or_is_fetched_whatever_field_it_is_in() 
         is_plain(&page.body, path);
         let policy = page.header("content-security-policy").unwrap();
         assert!(
-            policy.starts_with("default-src 'none'") && !policy.contains("script-src"),
+            policy.contains("default-src 'none'") && !policy.contains("script"),
             "{path}: {policy}"
         );
     }

@@ -17,15 +17,14 @@ expected-statuses = [\"2xx\", \"401\", \"403\", \"404\", \"409\", \"422\"]
 ";
 
 /// Each request comes from an address of its own, since those without a token may not ask often.
-const HOOKS: &str = "import itertools, schemathesis
+const HOOKS: &str = "import itertools, requests
 numbers = itertools.count()
-@schemathesis.hook
-def before_call(context, case, kwargs):
+send = requests.adapters.HTTPAdapter.send
+def from_elsewhere(self, request, **others):
     n = next(numbers)
-    def from_elsewhere(request):
-        request.headers['X-Forwarded-For'] = f'10.{n >> 16}.{n >> 8 & 255}.{n & 255}'
-        return request
-    kwargs['auth'] = from_elsewhere
+    request.headers['X-Forwarded-For'] = f'10.{n >> 16}.{n >> 8 & 255}.{n & 255}'
+    return send(self, request, **others)
+requests.adapters.HTTPAdapter.send = from_elsewhere
 ";
 
 #[test]

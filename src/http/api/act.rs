@@ -24,8 +24,8 @@ pub(super) struct Decide {
     /// What is decided.
     verb: Verdict,
     /// The version of the item that was looked at.
-    #[schemars(range(min = 1, max = LARGEST))]
-    version: i64,
+    #[schemars(with = "i64", range(min = 1, max = LARGEST))]
+    version: Version,
     /// Why it is rejected: the key of one of the desk's reasons.
     #[schemars(length(max = 200))]
     reason: Option<String>,
@@ -37,6 +37,30 @@ pub(super) struct Decide {
     until: Option<Timestamp>,
 }
 
+/// The version of an item. Programs that know one kind of number write it as `1.0`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "f64")]
+struct Version(i64);
+
+impl TryFrom<f64> for Version {
+    type Error = String;
+
+    fn try_from(number: f64) -> Result<Self, String> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            reason = "what is in the range is exact"
+        )]
+        let (largest, version) = (LARGEST as f64, number as i64);
+        if number.fract() == 0.0 && (1.0..=largest).contains(&number) {
+            return Ok(Self(version));
+        }
+        Err(format!(
+            "`version` must be a whole number from 1 to {LARGEST}"
+        ))
+    }
+}
+
 /// To whom an item goes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,8 +69,8 @@ pub(super) struct HandOver {
     #[schemars(length(min = 1, max = 200))]
     to: String,
     /// The version of the item that was looked at.
-    #[schemars(range(min = 1, max = LARGEST))]
-    version: Option<i64>,
+    #[schemars(with = "Option<i64>", range(min = 1, max = LARGEST))]
+    version: Option<Version>,
     /// A note that is kept with it.
     #[schemars(length(max = NOTE))]
     note: Option<String>,
@@ -54,7 +78,7 @@ pub(super) struct HandOver {
 
 pub(super) fn decide(at: &mut At<'_>, asked: &Asked) -> Result<Reply, HttpError> {
     let said: Decide = asked.body()?;
-    let version = Some(version(said.version)?);
+    let version = Some(said.version.0);
     let (reason, note) = (
         text("reason", said.reason.as_deref(), 200)?,
         text("note", said.note.as_deref(), NOTE)?,
@@ -97,7 +121,7 @@ pub(super) fn hand_over(at: &mut At<'_>, asked: &Asked) -> Result<Reply, HttpErr
     let to = to.ok_or_else(|| Problem::bad("`to` must be 1 to 200 characters."))?;
     let note = text("note", said.note.as_deref(), NOTE)?;
     let item = ItemRef {
-        version: said.version.map(version).transpose()?,
+        version: said.version.map(|version| version.0),
         ..any_version(at, asked)?
     };
     let (to, actor) = (HandTo::of(to, at.rules), at.visitor.actor());
@@ -108,13 +132,6 @@ pub(super) fn hand_over(at: &mut At<'_>, asked: &Asked) -> Result<Reply, HttpErr
 fn any_version(at: &mut At<'_>, asked: &Asked) -> Result<ItemRef, HttpError> {
     let id = at.item(asked.id())?.item.id;
     Ok(ItemRef { id, version: None })
-}
-
-fn version(version: i64) -> Result<i64, HttpError> {
-    if (1..=LARGEST).contains(&version) {
-        return Ok(version);
-    }
-    Err(Problem::bad(format!("`version` must be from 1 to {LARGEST}.")).into())
 }
 
 /// A text that says something; none that is too long.

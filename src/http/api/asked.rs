@@ -1,7 +1,7 @@
 //! What a request says, held against the table.
 
 use super::problem::Problem;
-use super::table::{Endpoint, KEY, Param, Place};
+use super::table::{Endpoint, KEY, Kind, Param, Place};
 use crate::http::{HttpError, body};
 use crate::rules::nearest;
 use axum::body::{Body, Bytes};
@@ -36,9 +36,9 @@ impl Asked {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             if !endpoint.names(Place::Query).any(|known| known == name) {
                 let near = nearest(&name, endpoint.names(Place::Query));
-                let near = near.map(|near| format!("; did you mean `{near}`"));
+                let near = near.map(|near| format!("; did you mean `{near}`?"));
                 let near = near.unwrap_or_default();
-                let fault = format!("There is no parameter `{name}`{near}.");
+                let fault = format!("There is no parameter `{name}`{near}");
                 return Err(Problem::bad(fault).into());
             }
             if said.iter().any(|(known, _)| *known == name) {
@@ -60,10 +60,14 @@ impl Asked {
             let Some((_, value)) = said.iter().find(|(name, _)| name == param.name) else {
                 continue;
             };
+            // Programs that know one kind of number write a whole one so.
+            let is_number = matches!(param.kind, Kind::Number(..));
+            let whole = value.strip_suffix(".0").filter(|_| is_number);
+            let value = whole.unwrap_or(value);
             if let Some(wanted) = param.kind.fault(value) {
                 return Err(Problem::bad(format!("`{}` must be {wanted}.", param.name)).into());
             }
-            given.push((param, value.clone()));
+            given.push((param, value.to_owned()));
         }
         let body = match endpoint.takes {
             Some(_) => taken(&parts.headers, sent).await?,
