@@ -424,13 +424,7 @@ impl<'g> World<'g> {
                 2 => {
                     let content = self.rewritten(&file.content);
                     fs::write(aside, content.bytes(content.flag)).unwrap();
-                    self.files.insert(
-                        key,
-                        File {
-                            flag: content.flag,
-                            content,
-                        },
-                    );
+                    self.files.insert(key, File::after(None, content));
                     self.count("upstream's version displaced by a crash");
                 }
                 // It wrote after the crash, before the names were exchanged.
@@ -741,13 +735,8 @@ impl<'g> World<'g> {
         if !in_place {
             fs::rename(target, place).unwrap();
         }
-        self.files.insert(
-            key.clone(),
-            File {
-                flag: content.flag,
-                content,
-            },
-        );
+        let file = File::after(self.files.get(key), content);
+        self.files.insert(key.clone(), file);
     }
 
     fn new_story(&mut self) {
@@ -1146,6 +1135,7 @@ impl<'g> World<'g> {
             if item.status == Status::Pending
                 && last == Some(&Verdict::Reopen)
                 && (file.flag, file.content.flag) == (Some(true), Some(false))
+                && file.alike != Some(true)
             {
                 return Err(format!(
                     "item {id} was taken back, and {place} is published still: {file:?}"
