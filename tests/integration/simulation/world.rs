@@ -21,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
 use super::ledger::{Asked, Ledger};
-use super::post::Post;
+use super::post::{self, Post};
 use super::upstream::{Content, File, Files, Key, SOURCES};
 use crate::crash::Random;
 
@@ -514,6 +514,7 @@ impl<'g> World<'g> {
         } else {
             "notify"
         };
+        let ground = self.ground;
         let work = |store: &mut Store, rules: &RuleSet, now: Timestamp| {
             let passed = std::cell::Cell::new(0);
             let clock = || {
@@ -521,6 +522,9 @@ impl<'g> World<'g> {
                 now + SignedDuration::from_millis(passed.get())
             };
             let sent = notify::tick_by(store, rules, &outbox, when, &clock);
+            if late {
+                post::hear_out(ground.port, &ground.post);
+            }
             // A mail whose answer was not noted may be sent again.
             sent.map(drop).map_err(|error| error.to_string())
         };
