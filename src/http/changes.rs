@@ -51,7 +51,7 @@ pub(super) fn history(events: &[Event], at: &At<'_>) -> Vec<Line> {
 }
 
 fn line(event: &Event, at: &At<'_>) -> Line {
-    let detail = |key: &str| Some(event.detail.as_ref()?.get(key)?.as_str()?);
+    let detail = |key: &str| event.detail.as_ref()?.get(key)?.as_str();
     let by = who(at, &event.actor);
     let queue = |key| shown::line(detail(key).unwrap_or("?"), 60);
     let mut what = match event.kind.as_str() {
@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn a_change_is_told_by_its_words() {
         use Part::{Gone, New, Same};
-        let parts = |parts: &[(fn(String) -> Part, &str)]| -> Vec<Part> {
+        type Told<'t> = (fn(String) -> Part, &'t str);
+        let parts = |parts: &[Told<'_>]| -> Vec<Part> {
             parts
                 .iter()
                 .map(|(part, text)| part((*text).to_owned()))
