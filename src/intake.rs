@@ -289,6 +289,9 @@ fn assess_again(
             }
             let (last, rescored) = store.write(|tx| assess_batch(tx, rules, now, &batch))?;
             tally.rescored.extend(rescored);
+            if batch.len() < BATCH && batch.last() == Some(&last) {
+                break;
+            }
             after = last;
             std::thread::sleep(LEAVES);
         }

@@ -203,14 +203,16 @@ pub fn sign_in(
     let to = reviewer.email.parse().map_err(|error| failed(&error))?;
     let message = message::sign_in(&outbox.from, (&reviewer.name, &to), link, now);
     let message = message.map_err(|error| failed(&error))?;
-    let delivered = send_now(outbox, "sign-in", &to, &message.formatted());
+    // Each as a file of its own.
+    let name = format!("sign-in-{}", uuid::Uuid::now_v7());
+    let delivered = send_now(outbox, &name, &to, &message.formatted());
     delivered.map_err(|error| failed(&error))
 }
 
-fn send_now(outbox: &Outbox, kind: &str, to: &Address, bytes: &[u8]) -> Result<Delivered, String> {
+fn send_now(outbox: &Outbox, name: &str, to: &Address, bytes: &[u8]) -> Result<Delivered, String> {
     let (answer, file) = match &outbox.way {
         Way::Folder(folder) => {
-            let path = outbox::land(folder, kind, to.as_ref(), bytes);
+            let path = outbox::land(folder, name, to.as_ref(), bytes);
             let path = path.map_err(|error| error.to_string())?;
             (outbox::written(&path), Some(path))
         }

@@ -165,6 +165,8 @@ impl Store {
             }
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+            // Else a cached statement is compiled anew for every value that is bound to it.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             connection.set_prepared_statement_cache_capacity(128);
             Ok(())
         };
@@ -407,6 +409,7 @@ mod guards;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rusqlite::StatementStatus;
 
     /// A database of version 1, as the first copydesk made it, which says that it is of another.
     fn first(file: &Path, version: i64) {
@@ -417,6 +420,18 @@ mod tests {
             .unwrap();
         let sql = "INSERT INTO schema_version (version) VALUES (?1)";
         connection.execute(sql, [version]).unwrap();
+    }
+
+    #[test]
+    fn a_cached_statement_is_compiled_once_for_all_values() {
+        let store = Store::in_memory().unwrap();
+        let sql = "SELECT id FROM records WHERE title = ?1 ORDER BY id";
+        let cached = || store.connection.prepare_cached(sql).unwrap();
+        for title in ["one", "another"] {
+            assert!(!cached().exists([title]).unwrap());
+        }
+        assert_eq!(cached().get_status(StatementStatus::Run), 2);
+        assert_eq!(cached().get_status(StatementStatus::RePrepare), 0);
     }
 
     #[test]

@@ -113,8 +113,14 @@ pub(super) fn new_key() -> String {
 
 impl<'f> Wish<'f> {
     /// What a form asks for.
-    pub(super) fn of(form: &'f Form, at: &At<'_>) -> Result<Self, Note> {
-        let wrong = |text| Note::new(StatusCode::BAD_REQUEST, "Nothing was done", &[text]);
+    pub(super) fn of(form: &'f Form, at: &At<'_>) -> Result<Self, HttpError> {
+        let wrong = |text| {
+            HttpError::from(Note::new(
+                StatusCode::BAD_REQUEST,
+                "Nothing was done",
+                &[text],
+            ))
+        };
         let verb = form.get("verb").unwrap_or_default();
         let does = match verb {
             "claim" => Does::Claims,

@@ -51,7 +51,7 @@ pub(super) fn history(events: &[Event], at: &At<'_>) -> Vec<Line> {
 }
 
 fn line(event: &Event, at: &At<'_>) -> Line {
-    let detail = |key: &str| Some(event.detail.as_ref()?.get(key)?.as_str()?);
+    let detail = |key: &str| event.detail.as_ref()?.get(key)?.as_str();
     let by = who(at, &event.actor);
     let queue = |key| shown::line(detail(key).unwrap_or("?"), 60);
     let mut what = match event.kind.as_str() {

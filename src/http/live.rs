@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// How many may listen at once.
 const LISTENERS: usize = 64;
@@ -32,6 +32,9 @@ const LISTENERS: usize = 64;
 const LOOK: (Duration, usize) = (Duration::from_secs(1), 500);
 /// After this long without news it is said that the line holds.
 const BEAT: Duration = Duration::from_secs(15);
+/// After this long a line ends, before its connection would be cut; browsers open another, which
+/// goes on from the last event.
+const LASTS: Duration = Duration::from_secs(100);
 /// Looks by which a slow listener may be behind.
 const BEHIND: usize = 32;
 
@@ -128,6 +131,7 @@ pub(super) async fn listen(
             queue: name,
             after,
             news,
+            ends: Instant::now() + LASTS,
             stop: live.stop.clone(),
             _place: place,
         };
@@ -146,6 +150,7 @@ struct Line {
     /// The last event that was said, or is none of hers.
     after: i64,
     news: broadcast::Receiver<News>,
+    ends: Instant,
     stop: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 }
@@ -157,6 +162,7 @@ impl Line {
             let news = tokio::select! {
                 news = timeout(BEAT, self.news.recv()) => news,
                 () = told(self.stop.clone()) => return None,
+                () = sleep_until(self.ends) => return None,
             };
             let said = match news {
                 Err(_) => ": still here\n\n".to_owned(),

@@ -178,8 +178,9 @@ fn line(at: &At<'_>, token: ApiToken) -> Line {
         let day = time.to_zoned(zone.clone()).strftime("%-d %b %Y");
         day.to_string()
     };
+    let is_terminal = token.made_by.is_empty() && at.rules.reviewers.is_empty();
     let maker = at.rules.reviewer(&token.made_by);
-    let is_let = maker.map_or(token.made_by.is_empty(), |maker| maker.role == Role::Editor);
+    let is_let = maker.map_or(is_terminal, |maker| maker.role == Role::Editor);
     let state = match token.revoked_at {
         Some(when) => format!("taken back {}", day(when)),
         None if token.ends_at <= at.now => "ended".into(),

@@ -104,7 +104,8 @@ struct Written {
     takes_back: bool,
     is_done: bool,
     undo: Vec<Undo>,
-    /// The hash of the bytes that it made.
+    /// The hash of the bytes that an approval made. Those of a rejection may as well be upstream's, and
+    /// to take it back would publish them.
     new: Option<Hash>,
     /// The file that it was made in stands where it did, and is another than the one of interest.
     stays: bool,
@@ -112,7 +113,7 @@ struct Written {
 
 impl Writes {
     /// What of them stands in the file, which holds the bytes of this hash: for each key, what stood
-    /// there before the first of them and what the last one wrote. Bytes that we made are known
+    /// there before the first of them and what the last one wrote. Bytes that we approved are known
     /// wherever they have moved; others are taken for a later version of the file that was written
     /// there, or, where none was, of one that has moved there.
     #[must_use]
@@ -413,7 +414,7 @@ impl Tx<'_> {
         source: &str,
         location: &Location,
     ) -> Result<Writes, StoreError> {
-        let sql = "SELECT w.path, w.verb, w.status, w.undo, w.new,
+        let sql = "SELECT w.path, w.verb, w.status, w.undo, CASE WHEN w.verb = 'approve' THEN w.new END,
                        EXISTS (SELECT 1 FROM locations l JOIN items i ON i.record = l.record
                                WHERE i.id = ?1 AND l.source = ?2 AND l.path = w.path AND l.path <> ?3
                                AND l.missing_since IS NULL AND l.first_seen <= w.created_at)

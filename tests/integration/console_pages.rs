@@ -3,12 +3,11 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::chromium::Browser as Chromium;
+use crate::chromium::{Browser as Chromium, has_browser};
 use crate::console::Browser;
 use crate::desk::Desk;
 use crate::http::{Answer, REVIEWERS, Site};
 use crate::service::BOUND;
-use crate::smtp::found;
 
 const ED: &str = "  - {name: Ed Itor, email: ed@example.org, role: editor, queues: all}\n";
 
@@ -581,7 +580,7 @@ fn key(browser: &mut Chromium, key: &str) {
 
 #[test]
 fn a_queue_is_worked_through_by_keys() {
-    if !found("chromium", "chromium", &["--version"]) {
+    if !has_browser() {
         return;
     }
     let site = three();

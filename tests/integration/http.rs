@@ -298,6 +298,9 @@ fn every_answer_is_strict_and_small() {
                 Some(cache),
                 "{method} {path}"
             );
+            if path == "/" && answer.status == 303 {
+                continue;
+            }
             for name in ["location", "set-cookie", "strict-transport-security"] {
                 assert_eq!(answer.header(name), None, "{method} {path}");
             }
@@ -521,8 +524,8 @@ fn looking_changes_nothing() {
                     ));
                     let status = talk.answer(method == "HEAD").status;
                     let expected = match (method, path.as_str()) {
-                        (_, "/") => 404,
                         ("OPTIONS", _) => 405,
+                        (_, "/") => 303,
                         (_, "/d/x") => 403,
                         _ => 200,
                     };

@@ -280,8 +280,9 @@ fn whatever_happens_nothing_is_lost_or_repeated_and_all_comes_to_rest() {
     let sums: Mutex<(u64, BTreeMap<&str, u64>)> = Mutex::default();
     let failed: Mutex<Vec<(u64, String)>> = Mutex::default();
     thread::scope(|scope| {
-        // More than there are cores: much of a run is waiting, for a reply or for a late writer.
-        for n in 0..cores * 8 {
+        // More than there are cores: much of a run is waiting, for a reply or for a late writer. Not
+        // many more: SQLite counts its memory under one lock, and all stand in line for it.
+        for n in 0..cores * 4 {
             let (dir, next, sums, failed) = (dir.path(), &next, &sums, &failed);
             scope.spawn(move || {
                 let ground = ground(dir, n);

@@ -246,6 +246,41 @@ fn a_rejection_of_a_file_that_moved_is_taken_back_to_what_upstream_wrote() {
 }
 
 #[test]
+fn a_rejection_that_was_taken_back_is_not_taken_back_again() {
+    let mut here = Here::new();
+    here.desk.write("a.md", STORY);
+    here.scan();
+    for verdict in [Verdict::Approve, Verdict::Reject, Verdict::Reopen] {
+        here.decide(verdict);
+        here.write_back();
+    }
+    assert!(!here.is_published("a.md"));
+    here.decide(Verdict::Approve);
+    here.decide(Verdict::Reopen);
+    here.write_back();
+    assert!(!here.is_published("a.md"), "upstream never published it");
+}
+
+#[test]
+fn a_rejection_is_not_taken_back_in_a_second_place_that_reads_like_it() {
+    let mut here = Here::new();
+    here.desk.write("a.md", STORY);
+    here.desk.write("b.md", STORY);
+    here.scan();
+    here.decide(Verdict::Reject);
+    here.write_back();
+    let published = STORY.replace("published: false", "published: true");
+    here.desk.write("b.md", published);
+    here.scan();
+    here.write_back();
+    assert!(!here.is_published("b.md"));
+    here.decide(Verdict::Reopen);
+    here.write_back();
+    assert!(!here.is_published("a.md"), "upstream never published it");
+    assert!(here.is_published("b.md"), "as upstream wrote it");
+}
+
+#[test]
 fn a_file_that_could_never_be_read_does_not_go_before_the_one_that_leads() {
     let mut here = Here::new();
     here.desk.write("a.md", STORY);

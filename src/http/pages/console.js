@@ -18,7 +18,7 @@ const rows = () => all("li.item:not([hidden])");
 const current = () => document.querySelector("li.item.current:not([hidden])");
 
 function mark(row) {
-  current()?.classList.remove("current");
+  for (const other of all("li.item.current")) other.classList.remove("current");
   row?.classList.add("current");
 }
 

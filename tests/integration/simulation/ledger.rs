@@ -348,7 +348,9 @@ impl World<'_> {
                 let stands = item.is_some_and(|item| {
                     item.status == Status::Approved && item.number == content.number
                 });
-                stands && last == Some(Verdict::Approve)
+                // Its own word, for all that the desk can see.
+                let taken_back = last == Some(Verdict::Reopen) && file.alike == flag;
+                stands && last == Some(Verdict::Approve) || taken_back
             }
             Some(false) => {
                 let unpublished =

@@ -4,7 +4,7 @@
 //! which of two programs is faster.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -74,6 +74,8 @@ pub(super) struct Post {
     /// How often the connection was cut when a text was about to come, by recipient: a desk that could
     /// not note that takes the text for sent, and its answer for lost.
     pub(super) cut: BTreeMap<String, usize>,
+    /// Whether a connection is ended unheard.
+    deaf: bool,
 }
 
 /// What the server does next.
@@ -95,6 +97,7 @@ impl Post {
             counts: BTreeMap::new(),
             recipient: String::new(),
             cut: BTreeMap::new(),
+            deaf: false,
         }
     }
 
@@ -222,11 +225,24 @@ pub(super) fn serve() -> (u16, Arc<Mutex<Post>>) {
     let shared = Arc::clone(&post);
     thread::spawn(move || {
         for stream in listener.incoming() {
+            if shared.lock().unwrap().deaf {
+                continue;
+            }
             // A client that goes away ends its connection, not the server.
             let _ = talk(&stream.unwrap(), &shared);
         }
     });
     (port, post)
+}
+
+/// Waits until the server has heard all that was said to it by a client that is gone. It hears one
+/// after the other, and this comes last.
+pub(super) fn hear_out(port: u16, post: &Mutex<Post>) {
+    post.lock().unwrap().deaf = true;
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(BOUND)).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    post.lock().unwrap().deaf = false;
 }
 
 fn talk(mut stream: &TcpStream, post: &Mutex<Post>) -> std::io::Result<()> {

@@ -82,6 +82,30 @@ impl Content {
 pub(super) struct File {
     pub(super) content: Content,
     pub(super) flag: Option<bool>,
+    /// What upstream said before it wrote the very bytes that the desk had written: nobody can see that
+    /// it did.
+    pub(super) alike: Option<bool>,
+}
+
+impl File {
+    /// What stands once upstream has written this over it.
+    pub(super) fn after(before: Option<&Self>, content: Content) -> Self {
+        let flag = content.flag;
+        let alike = before
+            .filter(|file| file.content.bytes(file.flag) == content.bytes(flag))
+            .and_then(|file| {
+                if file.flag == file.content.flag {
+                    file.alike
+                } else {
+                    file.content.flag
+                }
+            });
+        Self {
+            content,
+            flag,
+            alike,
+        }
+    }
 }
 
 pub(super) type Files = BTreeMap<Key, File>;

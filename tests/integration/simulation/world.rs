@@ -21,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
 use super::ledger::{Asked, Ledger};
-use super::post::Post;
+use super::post::{self, Post};
 use super::upstream::{Content, File, Files, Key, SOURCES};
 use crate::crash::Random;
 
@@ -424,13 +424,7 @@ impl<'g> World<'g> {
                 2 => {
                     let content = self.rewritten(&file.content);
                     fs::write(aside, content.bytes(content.flag)).unwrap();
-                    self.files.insert(
-                        key,
-                        File {
-                            flag: content.flag,
-                            content,
-                        },
-                    );
+                    self.files.insert(key, File::after(None, content));
                     self.count("upstream's version displaced by a crash");
                 }
                 // It wrote after the crash, before the names were exchanged.
@@ -520,6 +514,7 @@ impl<'g> World<'g> {
         } else {
             "notify"
         };
+        let ground = self.ground;
         let work = |store: &mut Store, rules: &RuleSet, now: Timestamp| {
             let passed = std::cell::Cell::new(0);
             let clock = || {
@@ -527,6 +522,9 @@ impl<'g> World<'g> {
                 now + SignedDuration::from_millis(passed.get())
             };
             let sent = notify::tick_by(store, rules, &outbox, when, &clock);
+            if late {
+                post::hear_out(ground.port, &ground.post);
+            }
             // A mail whose answer was not noted may be sent again.
             sent.map(drop).map_err(|error| error.to_string())
         };
@@ -741,13 +739,8 @@ impl<'g> World<'g> {
         if !in_place {
             fs::rename(target, place).unwrap();
         }
-        self.files.insert(
-            key.clone(),
-            File {
-                flag: content.flag,
-                content,
-            },
-        );
+        let file = File::after(self.files.get(key), content);
+        self.files.insert(key.clone(), file);
     }
 
     fn new_story(&mut self) {
@@ -1146,6 +1139,7 @@ impl<'g> World<'g> {
             if item.status == Status::Pending
                 && last == Some(&Verdict::Reopen)
                 && (file.flag, file.content.flag) == (Some(true), Some(false))
+                && file.alike != Some(true)
             {
                 return Err(format!(
                     "item {id} was taken back, and {place} is published still: {file:?}"
