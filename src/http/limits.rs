@@ -55,7 +55,7 @@ pub(super) struct Limits(Mutex<HashMap<Caller, (f64, Timestamp)>>);
 
 impl Limits {
     /// Takes one request from a caller's bucket; if that is empty, says for how many seconds it is.
-    pub(super) fn take(&self, caller: Caller, now: Timestamp) -> Result<(), u64> {
+    pub(super) fn take(&self, caller: Caller, now: Timestamp) -> Result<(), u16> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT && !kept.contains_key(&caller) {
             let oldest = kept.iter().min_by_key(|(_, (_, at))| *at);
@@ -77,7 +77,7 @@ impl Limits {
             clippy::cast_sign_loss,
             reason = "from 0 to 6"
         )]
-        let wait = ((1.0 - *left) * each).ceil() as u64;
+        let wait = ((1.0 - *left) * each).ceil() as u16;
         Err(wait.max(1))
     }
 }

@@ -133,8 +133,8 @@ pub(super) struct Note {
     pub(super) happened: Vec<(String, String, Vec<String>)>,
     /// Where to go on: address and words.
     pub(super) link: Option<(String, String)>,
-    /// In how many seconds it may be tried again.
-    pub(super) retry_after: Option<u64>,
+    /// In how many seconds it may be tried again; 0 if that is not said.
+    pub(super) retry_after: u16,
 }
 
 #[derive(Template)]
@@ -172,9 +172,9 @@ impl Note {
             tracing::error!("A page could not be made: {error}");
             self.status.into_response()
         });
-        if let Some(seconds) = self.retry_after {
+        if self.retry_after > 0 {
             let headers = answer.headers_mut();
-            headers.insert(header::RETRY_AFTER, seconds.into());
+            headers.insert(header::RETRY_AFTER, self.retry_after.into());
         }
         answer
     }
@@ -255,11 +255,11 @@ impl Note {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too busy", &[text])
     }
 
-    pub(super) fn too_often(seconds: u64) -> Self {
+    pub(super) fn too_often(seconds: u16) -> Self {
         let text = format!("Too many links were asked for. Ask again in {seconds} seconds.");
         let note = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too often", &[&text]);
         Self {
-            retry_after: Some(seconds),
+            retry_after: seconds,
             ..note
         }
     }

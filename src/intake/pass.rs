@@ -370,7 +370,11 @@ impl<'a> Pass<'a> {
             self.tally.new.insert(id);
             return self.settling.first_seen(tx, id, &record);
         };
-        tx.put_location(&source.name, &found(known.id))?;
+        let found = found(known.id);
+        // What is as it was is not written: people wait for it who decide.
+        if stood.as_ref() != Some(&found) {
+            tx.put_location(&source.name, &found)?;
+        }
         if !record.published {
             // If someone else wrote so, no decision of ours that is taken back may publish it.
             tx.forget_unpublishing(known.id, &location, raw)?;

@@ -36,7 +36,7 @@ pub struct Known {
 }
 
 /// A file that was met.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Where.
     pub location: Location,

@@ -93,7 +93,7 @@ impl Problem {
     }
 
     /// Asked too often: again in so many seconds.
-    pub(in crate::http) fn too_often(seconds: u64) -> Self {
+    pub(in crate::http) fn too_often(seconds: u16) -> Self {
         let detail = format!("Too many requests. Ask again in {seconds} seconds.");
         Self::new(StatusCode::TOO_MANY_REQUESTS, "Too often", detail)
             .with(header::RETRY_AFTER, seconds.into())
@@ -105,8 +105,8 @@ impl From<Note> for Problem {
         let detail = note.text.join(" ");
         let problem = Self::new(note.status, &note.title, detail);
         match note.retry_after {
-            Some(seconds) => problem.with(header::RETRY_AFTER, seconds.into()),
-            None => problem,
+            0 => problem,
+            seconds => problem.with(header::RETRY_AFTER, seconds.into()),
         }
     }
 }
