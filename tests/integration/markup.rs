@@ -263,7 +263,7 @@ fn is_plain(html: &str, what: &str) {
             if ["href", "src", "action", "formaction", "cite"].contains(&&*name) {
                 let is_ours = value.is_empty()
                     || value.starts_with(['/', '?', '#']) && !value.starts_with("//");
-                let is_web = value.starts_with("https://")
+                let is_web = value.starts_with("https:")
                     || value.starts_with("http://")
                     || value.starts_with("mailto:");
                 assert!(
