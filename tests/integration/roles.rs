@@ -127,6 +127,7 @@ fn routes() -> BTreeSet<(String, String)> {
         Regex::new(r#"^\(\s*"([^"]+)"\s*,"#).unwrap(),
         Regex::new(r"\b(get|post|put|patch|delete|any|on)\(").unwrap(),
     );
+    let asset = Regex::new(r#"\(\s*"(/[^"]+)""#).unwrap();
     let mut routes = BTreeSet::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
@@ -157,7 +158,6 @@ fn routes() -> BTreeSet<(String, String)> {
                 );
                 let list = text.split("const ASSETS").nth(1).unwrap();
                 let list = list.split("];").next().unwrap();
-                let asset = Regex::new(r#"\(\s*"(/[^"]+)""#).unwrap();
                 let assets = asset
                     .captures_iter(list)
                     .map(|found| ("GET".into(), found[1].into()));
@@ -363,13 +363,12 @@ fn tries(stage: &Stage<'_>, column: usize, who: &Who<'_>) -> Vec<String> {
         let to_sign_in = answer
             .header("location")
             .is_some_and(|to| to.contains("/sign-in?next="));
-        if method == "GET" || answer.status >= 400 || to_sign_in {
-            if stage.kept() != before {
-                wrong.push(format!(
-                    "{} {method} {path}: {} changed something",
-                    WHO[column], answer.status
-                ));
-            }
+        let is_refused = method == "GET" || answer.status >= 400 || to_sign_in;
+        if is_refused && stage.kept() != before {
+            wrong.push(format!(
+                "{} {method} {path}: {} changed something",
+                WHO[column], answer.status
+            ));
         }
         if expected == 303 && method == "GET" && route != "/sign-in" && !to_sign_in {
             wrong.push(format!(
