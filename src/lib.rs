@@ -5,7 +5,7 @@
 //! ```text
 //!  content files ──▶ intake ──▶ rules ──▶ store ──▶ notify ──▶ mail ──▶ reviewer
 //!                      │ (record) (assessment) │ (item)                   │
-//!                      ▼                       ◀── review ◀── page, command line
+//!                      ▼                       ◀── review ◀── console, command line
 //!                 broken records               │ (decision)
 //!  content files ◀───────────── write_back ◀───┘
 //! ```

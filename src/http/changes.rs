@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn a_change_is_told_by_its_words() {
         use Part::{Gone, New, Same};
-        let parts = |parts: &[(fn(String) -> Part, &str)]| -> Vec<Part> {
+        type Told<'t> = (fn(String) -> Part, &'t str);
+        let parts = |parts: &[Told<'_>]| -> Vec<Part> {
             parts
                 .iter()
                 .map(|(part, text)| part((*text).to_owned()))

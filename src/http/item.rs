@@ -397,8 +397,8 @@ pub(super) fn queues(at: &At<'_>, queue: &str) -> Vec<String> {
 fn frame(id: i64, body: &str, query: &str) -> Option<(String, &'static str)> {
     let height = match body.trim().len() {
         0 => return None,
-        1..400 => "low",
-        400..1_600 => "middle",
+        1..200 => "low",
+        200..900 => "middle",
         _ => "high",
     };
     Some((format!("/items/{id}/body?{query}"), height))

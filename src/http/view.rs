@@ -13,6 +13,8 @@ use url::form_urlencoded::{Serializer, byte_serialize, parse};
 const KEYS: [&str; 10] = [
     "sort", "topic", "provider", "least", "most", "age", "text", "whose", "only", "at",
 ];
+/// Stories on a page: with all that it loads, it stays below 60 KiB.
+const SIZE: usize = 40;
 /// Characters of a value that are kept.
 const VALUE: usize = 200;
 
@@ -95,8 +97,11 @@ impl View {
         format!("/queues/{name}?{}", query.finish())
     }
 
-    /// It as a part of the query of another page.
+    /// It as a part of the query of another page; the whole queue of a story is where it is without.
     pub(super) fn from(&self) -> String {
+        if self.values.is_empty() {
+            return String::new();
+        }
         let path = self.path();
         let path: String = byte_serialize(path.as_bytes()).collect();
         format!("from={path}")
@@ -115,6 +120,7 @@ impl View {
         let ask = Ask {
             queues: vec![&self.queue],
             sort: self.get("sort").and_then(Sort::named).unwrap_or_default(),
+            size: Some(SIZE),
             at: self.get("at"),
             status: self
                 .get("only")

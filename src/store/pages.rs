@@ -30,7 +30,7 @@ pub const SIZE: usize = 50;
 /// Items on a page at most.
 pub const MOST: usize = 200;
 /// Items that are looked at for a page at most, while a filter passes over them.
-pub const LOOK: usize = 1_000;
+pub const LOOK: usize = 700;
 
 /// What page of what list is asked for.
 #[derive(Clone, Debug, Default)]

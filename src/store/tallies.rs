@@ -59,7 +59,7 @@ const DECIDED: &str = "SELECT DISTINCT d.item FROM
     WHERE substr(d.actor, 1, 6) <> 'queue:'";
 
 impl Tx<'_> {
-    /// What came in and was decided between two times. It costs what it counts: 5 milliseconds for
+    /// What came in and was decided between two times. It costs what it counts: 10 milliseconds for
     /// 100,000.
     ///
     /// # Errors

@@ -78,7 +78,8 @@ pub(crate) fn mailed_link(site: &Site, email: &str, ask: impl FnOnce()) -> Strin
             .flatten()
             .map(|entry| entry.unwrap().path());
         mails
-            .filter(|path| path.to_str().unwrap().contains("sign-in"))
+            // A mail that is still being written has another name.
+            .filter(|path| path.to_str().unwrap().contains("/sign-in"))
             .collect()
     };
     let before = mailed();
