@@ -127,8 +127,8 @@ fn routes() -> BTreeSet<(String, String)> {
         Regex::new(r#"^\(\s*"([^"]+)"\s*,"#).unwrap(),
         Regex::new(r"\b(get|post|put|patch|delete|any|on)\(").unwrap(),
     );
-    let mut routes = BTreeSet::new();
     let asset = Regex::new(r#"\(\s*"(/[^"]+)""#).unwrap();
+    let mut routes = BTreeSet::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let text = text.split("#[cfg(test)]").next().unwrap();
@@ -363,8 +363,8 @@ fn tries(stage: &Stage<'_>, column: usize, who: &Who<'_>) -> Vec<String> {
         let to_sign_in = answer
             .header("location")
             .is_some_and(|to| to.contains("/sign-in?next="));
-        let only_looks = method == "GET" || answer.status >= 400 || to_sign_in;
-        if only_looks && stage.kept() != before {
+        let is_refused = method == "GET" || answer.status >= 400 || to_sign_in;
+        if is_refused && stage.kept() != before {
             wrong.push(format!(
                 "{} {method} {path}: {} changed something",
                 WHO[column], answer.status
