@@ -107,8 +107,9 @@ struct Written {
     /// The hash of the bytes that an approval made. Those of a rejection may as well be upstream's, and
     /// to take it back would publish them.
     new: Option<Hash>,
-    /// The file that it was made in stands where it did, and is another than the one of interest.
-    stays: bool,
+    /// Nothing but its bytes tells that it stands in this file: the one that it was made in stands where
+    /// it did, or it was cut short and may not have been made.
+    by_bytes: bool,
 }
 
 impl Writes {
@@ -134,7 +135,7 @@ impl Writes {
         let mut changes: Vec<Undo> = Vec::new();
         let here = edits
             .iter()
-            .filter(|edit| edit.new == Some(raw) || !edit.stays);
+            .filter(|edit| edit.new == Some(raw) || !edit.by_bytes);
         for edit in here.flat_map(|edit| &edit.undo).cloned() {
             match changes.iter_mut().find(|change| change.key == edit.key) {
                 // Our own write stood there, so what stood before it is still the original.
@@ -415,7 +416,8 @@ impl Tx<'_> {
         location: &Location,
     ) -> Result<Writes, StoreError> {
         let sql = "SELECT w.path, w.verb, w.status, w.undo, CASE WHEN w.verb = 'approve' THEN w.new END,
-                       EXISTS (SELECT 1 FROM locations l JOIN items i ON i.record = l.record
+                       w.status IN ('stale', 'refused')
+                       OR EXISTS (SELECT 1 FROM locations l JOIN items i ON i.record = l.record
                                WHERE i.id = ?1 AND l.source = ?2 AND l.path = w.path AND l.path <> ?3
                                AND l.missing_since IS NULL AND l.first_seen <= w.created_at)
                    FROM write_backs w JOIN decisions d ON d.id = w.decision
@@ -430,7 +432,7 @@ impl Tx<'_> {
                 is_done: row.get::<_, String>(2)? == "done",
                 undo: Vec::new(),
                 new: row.get(4)?,
-                stays: row.get(5)?,
+                by_bytes: row.get(5)?,
             };
             Ok((written, undo))
         })?;
@@ -613,8 +615,8 @@ impl Tx<'_> {
         })
     }
 
-    /// Closes a write-back. One that finds its file carrying the decision keeps what an earlier try
-    /// had planned: it was cut short after the file was written.
+    /// Closes a write-back. What an earlier try had planned is kept: it was cut short, and the file may
+    /// have been written, wherever it is by now.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -630,7 +632,7 @@ impl Tx<'_> {
             End::Stale(why) => ("stale", None, Some(why)),
             End::Refused(why) => ("refused", None, Some(why)),
         };
-        let sql = "UPDATE write_backs SET status = ?2, undo = CASE WHEN ?2 = 'done' THEN coalesce(?3, undo) END, error = ?4, closed_at = ?5, tries = tries + 1,
+        let sql = "UPDATE write_backs SET status = ?2, undo = coalesce(?3, undo), error = ?4, closed_at = ?5, tries = tries + 1,
                        aside = NULL, old = NULL
                    WHERE id = ?1 AND status = 'pending'";
         self.run(sql, (id, status, undo, error, Micros(now)))

@@ -215,6 +215,35 @@ fn a_reopening_takes_back_what_was_written_where_another_copy_stands_now() {
 }
 
 #[test]
+fn a_reopening_takes_back_what_a_write_cut_short_has_left_in_a_file_that_moved_since() {
+    let mut here = Here::new();
+    here.desk.write("a.md", STORY);
+    here.scan();
+    here.decide(Verdict::Approve);
+    // The file is written, and nothing is noted of it.
+    let written = STORY.replace("published: false", "published: true");
+    let undo = Undo {
+        key: "published".into(),
+        before: Some("false".into()),
+        after: "true".into(),
+    };
+    let [old, new] = [STORY, &written].map(|text| Hash::of(text.as_bytes()));
+    let planned = here
+        .store
+        .write(|tx| tx.plan_write_back(1, &[undo], &Exchange::new(old, new)))
+        .unwrap();
+    assert!(planned);
+    here.desk.write("b.md", written);
+    fs::remove_file(here.desk.content("a.md")).unwrap();
+    here.scan();
+    here.write_back();
+    assert!(here.is_published("b.md"));
+    here.decide(Verdict::Reopen);
+    here.write_back();
+    assert!(!here.is_published("b.md"));
+}
+
+#[test]
 fn a_reopening_takes_back_what_has_moved_over_a_copy_since_the_last_pass() {
     let mut here = Here::new();
     here.desk.write("a.md", STORY);
