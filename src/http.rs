@@ -160,7 +160,7 @@ impl Site {
     fn new(settings: Settings, stop: watch::Receiver<bool>) -> std::io::Result<Self> {
         let guard = Guard::new(settings.url.as_deref());
         let (proxies, proxy_header) = settings.proxies;
-        let secret = *blake3::hash(visitor::unguessable()?.as_bytes()).as_bytes();
+        let secret = *blake3::hash(crate::token::unguessable()?.as_bytes()).as_bytes();
         let work = Arc::new(Work::new(settings.database));
         Ok(Self {
             live: Live::new(Arc::clone(&work), stop),

@@ -96,12 +96,37 @@ impl Token {
     /// The UUID of the decision that this token leads to by `verb`: always the same one.
     #[must_use]
     pub fn decision(&self, verb: &str) -> uuid::Uuid {
-        let mut hasher = blake3::Hasher::new_derive_key("copydesk 2026 decision by link");
-        hasher.update(&self.mac).update(verb.as_bytes());
-        let mut bytes = [0; 16];
-        hasher.finalize_xof().fill(&mut bytes);
-        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+        uuid_of(
+            "copydesk 2026 decision by link",
+            &[&self.mac, verb.as_bytes()],
+        )
     }
+}
+
+/// The UUID of a decision that follows from what asked for it: the same for the same parts.
+#[must_use]
+pub fn uuid_of(context: &str, parts: &[&[u8]]) -> uuid::Uuid {
+    let mut hasher = blake3::Hasher::new_derive_key(context);
+    for part in parts {
+        hasher.update(part);
+    }
+    let mut bytes = [0; 16];
+    hasher.finalize_xof().fill(&mut bytes);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// A number that nobody guesses: 256 bits of the system's, as text for URLs and cookies.
+///
+/// # Errors
+/// When the system has none.
+pub fn unguessable() -> std::io::Result<String> {
+    random::<32>().map(|bytes| BASE64.encode(bytes))
+}
+
+fn random<const N: usize>() -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// How a token names an address.
@@ -221,14 +246,10 @@ impl Keys {
 
 impl Key {
     fn new(now: Timestamp) -> std::io::Result<Self> {
-        let mut random = std::fs::File::open("/dev/urandom")?;
-        let (mut id, mut bytes) = ([0; 4], [0; 32]);
-        random.read_exact(&mut id)?;
-        random.read_exact(&mut bytes)?;
         Ok(Self {
-            id: u32::from_be_bytes(id),
+            id: u32::from_be_bytes(random()?),
             made: now,
-            bytes,
+            bytes: random()?,
         })
     }
 

@@ -9,6 +9,7 @@ use crate::record::shown;
 use crate::review::{self, HandTo, Request, ReviewError};
 use crate::schedule::{self, clock};
 use crate::store::items::Listed;
+use crate::token::uuid_of;
 use axum::http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
@@ -202,11 +203,8 @@ impl<'f> Wish<'f> {
         if self.key.is_empty() {
             return uuid::Uuid::now_v7();
         }
-        let mut hasher = blake3::Hasher::new_derive_key("copydesk 2026 decision by form");
-        hasher.update(format!("{} {item} {}", self.key, verdict.as_str()).as_bytes());
-        let mut bytes = [0; 16];
-        hasher.finalize_xof().fill(&mut bytes);
-        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+        let of = format!("{} {item} {}", self.key, verdict.as_str());
+        uuid_of("copydesk 2026 decision by form", &[of.as_bytes()])
     }
 
     fn done(&self, at: &At<'_>, listed: &Listed) -> Outcome {

@@ -32,9 +32,14 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/items/{id}/body", get(text))
 }
 
+/// The item that a path names.
+fn number(id: &str) -> Result<i64, HttpError> {
+    id.parse().map_err(|_| Note::unknown().into())
+}
+
 async fn look(
     State(site): Shared,
-    Path(id): Path<i64>,
+    Path(id): Path<String>,
     ticket: Ticket,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
@@ -46,14 +51,14 @@ async fn look(
             pictures: get("pictures").is_some(),
             outcome: None,
         };
-        page(at, id, asked)
+        page(at, number(&id)?, asked)
     };
     site.show(ticket, show).await
 }
 
 async fn act(
     State(site): Shared,
-    Path(id): Path<i64>,
+    Path(id): Path<String>,
     ticket: Ticket,
     headers: HeaderMap,
     sent: Body,
@@ -63,6 +68,7 @@ async fn act(
         let item = form
             .get("item")
             .and_then(|item| item.parse::<ItemRef>().ok());
+        let id = number(&id)?;
         let item = item.filter(|item| item.id == id && item.version.is_some());
         let item = item.ok_or_else(|| {
             let text = "The form does not say which version of the item it is about.";
@@ -429,12 +435,12 @@ struct BodyPage<'a> {
 /// `GET /items/{id}/body`: what stands in the frame.
 async fn text(
     State(site): Shared,
-    Path(id): Path<i64>,
+    Path(id): Path<String>,
     ticket: Ticket,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
     let show = move |at: &mut At<'_>| {
-        let listed = at.item(id)?;
+        let listed = at.item(number(&id)?)?;
         let (body, own) = at.store.read(|tx| {
             let own = match &at.visitor.who {
                 Who::Reviewer(reviewer) => tx.own_settings(&reviewer.email)?.pictures,

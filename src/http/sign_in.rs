@@ -1,12 +1,13 @@
 //! Signing in by a link that is mailed, and out again.
 
 use crate::http::page::{Note, html};
-use crate::http::visitor::{At, Ticket, Who, local_path, unguessable};
+use crate::http::visitor::{At, Form, Ticket, Who, local_path};
 use crate::http::work::Access;
 use crate::http::{HttpError, Shared, Site, body, guard};
 use crate::notify;
 use crate::record::Hash;
 use crate::store::{Store, StoreError};
+use crate::token::unguessable;
 use askama::Template;
 use axum::Router;
 use axum::body::Body;
@@ -80,7 +81,7 @@ async fn ask(
 /// `POST /sign-in`: the answer is the same whether the rules know the address or not.
 async fn send(State(site): Shared, headers: HeaderMap, sent: Body) -> Response {
     let form = match body(&headers, sent).await {
-        Ok(bytes) => crate::http::visitor::Form::of(&bytes),
+        Ok(bytes) => Form::of(&bytes),
         Err(note) => return note.show(&site.base),
     };
     let email = form.get("email").unwrap_or_default().to_ascii_lowercase();
@@ -179,7 +180,7 @@ async fn enter(
     sent: Body,
 ) -> Response {
     let form = match body(&headers, sent).await {
-        Ok(bytes) => crate::http::visitor::Form::of(&bytes),
+        Ok(bytes) => Form::of(&bytes),
         Err(note) => return note.show(&site.base),
     };
     let at = Arc::clone(&site);

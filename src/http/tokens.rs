@@ -1,12 +1,13 @@
 //! `/tokens`: what programs are let in by. A token is shown once, on the page that answers.
 
 use crate::http::page::{Frame, Note, console};
-use crate::http::visitor::{At, Form, Ticket, Who, unguessable};
+use crate::http::visitor::{At, Form, Ticket, Who};
 use crate::http::{HttpError, Shared, Site};
 use crate::record::{Hash, shown};
 use crate::rules::Role;
 use crate::schedule::clock;
 use crate::store::access::{ApiToken, Scope};
+use crate::token::unguessable;
 use askama::Template;
 use axum::Router;
 use axum::body::Body;

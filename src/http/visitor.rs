@@ -24,7 +24,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::convert::Infallible;
-use std::io::Read as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -234,8 +233,7 @@ impl Site {
         now: Timestamp,
     ) -> Result<Option<(Visitor, bool)>, StoreError> {
         let named = |email: &str| {
-            let email = email.to_ascii_lowercase();
-            let reviewer = rules.reviewers.iter().find(|r| r.email == email);
+            let reviewer = rules.reviewer(&email.to_ascii_lowercase());
             reviewer.cloned().map(Box::new)
         };
         // Who stands at the terminal is let in while the rules name nobody.
@@ -258,7 +256,8 @@ impl Site {
             }));
         }
         if let Some(email) = &ticket.proxy {
-            let csrf = self.csrf(email.to_ascii_lowercase().as_bytes());
+            let mac = blake3::keyed_hash(&self.secret, email.to_ascii_lowercase().as_bytes());
+            let csrf = csrf(*mac.as_bytes());
             let session = None;
             let who = named(email).map(Who::Reviewer);
             return Ok(who.map(|who| (Visitor { who, csrf, session }, false)));
@@ -275,24 +274,15 @@ impl Site {
             email => named(email).map(Who::Reviewer),
         };
         Ok(who.map(|who| {
-            let csrf = self.csrf(held.as_bytes());
-            let session_hash = Some(hash);
-            let visitor = Visitor {
-                who,
-                csrf,
-                session: session_hash,
-            };
-            (visitor, session.is_unnoted)
+            // It follows from what nobody guesses, so that a page outlives a restart of the service.
+            let csrf = csrf(blake3::derive_key(
+                "copydesk 2026 forms of a session",
+                held.as_bytes(),
+            ));
+            let is_unnoted = session.is_unnoted;
+            let session = Some(hash);
+            (Visitor { who, csrf, session }, is_unnoted)
         }))
-    }
-
-    /// What the forms of a session carry: it cannot be told from the session's cookie, which scripts
-    /// cannot read.
-    fn csrf(&self, session: &[u8]) -> String {
-        let mac = blake3::Hasher::new_keyed(&self.secret)
-            .update(session)
-            .finalize();
-        BASE64.encode(&mac.as_bytes()[..16])
     }
 
     /// Makes a page that only reads.
@@ -328,44 +318,20 @@ impl Site {
         csrf: Option<String>,
         make: impl FnOnce(&mut At<'_>) -> Result<Response, HttpError> + Send + 'static,
     ) -> Response {
-        let site = Arc::clone(self);
-        let done = self.work.run(access, move |store| {
-            let (rules, now) = ((site.rules)(), Timestamp::now());
+        let made = self.made(ticket, access, move |site, ticket, at| {
             // A token is for the API.
-            let entered = site.enter(store, &rules, &ticket, now)?;
-            let entered = entered.filter(|(visitor, _)| !matches!(visitor.who, Who::Program(_)));
-            let Some((visitor, is_unnoted)) = entered else {
-                return Ok((site.to_sign_in(&ticket), None));
+            let person = at.filter(|at| !matches!(at.visitor.who, Who::Program(_)));
+            let Some(at) = person else {
+                return Ok(site.to_sign_in(ticket));
             };
             // Of one length, and compared by its hash, which tells nothing by its time.
             let sent = csrf.map(|csrf| Hash::of(csrf.as_bytes()));
-            if sent.is_some_and(|sent| sent != Hash::of(visitor.csrf.as_bytes())) {
+            if sent.is_some_and(|sent| sent != Hash::of(at.visitor.csrf.as_bytes())) {
                 return Err(Note::old_form().into());
             }
-            let unnoted = visitor.session.filter(|_| is_unnoted);
-            let mut at = At {
-                site: &site,
-                store,
-                rules: &rules,
-                visitor: &visitor,
-                now,
-            };
-            let mut answer = make(&mut at)?;
-            answer
-                .extensions_mut()
-                .insert(Named(visitor.actor().name()));
-            Ok((answer, unnoted))
+            make(at)
         });
-        let done = done.await;
-        if let Ok((_, Some(session))) = done {
-            let noted = self.work.run(Access::Write, move |store| {
-                Ok(store.write(|tx| tx.session_seen(session, Timestamp::now()))?)
-            });
-            if let Err(error) = noted.await {
-                tracing::warn!("The use of a session could not be noted: {error}");
-            }
-        }
-        self.answer(done.map(|(answer, _)| answer))
+        self.answer(made.await)
     }
 
     /// Answers a program, which comes with a token. What acts, by [`Access::Write`], needs one that may
@@ -376,54 +342,67 @@ impl Site {
         access: Access,
         make: impl FnOnce(&mut At<'_>) -> Result<Response, HttpError> + Send + 'static,
     ) -> Response {
-        let site = Arc::clone(self);
-        let done = self.work.run(access, move |store| {
-            let (rules, now) = ((site.rules)(), Timestamp::now());
-            let entered = match ticket.program {
-                Some(_) => site.enter(store, &rules, &ticket, now)?,
-                None => None,
+        let made = self.made(ticket, access, move |site, ticket, at| {
+            let (at, token) = match at {
+                Some(at) if let Who::Program(token) = &at.visitor.who => (at, token.id),
+                _ => return Err(site.no_entry(ticket, Timestamp::now()).into()),
             };
-            let Some((visitor, is_unnoted)) = entered else {
-                return Err(site.no_entry(&ticket, now).into());
-            };
-            let Who::Program(token) = &visitor.who else {
-                return Err(site.no_entry(&ticket, now).into());
-            };
-            let waits = site.limits.take(Caller::Program(token.id), now);
-            let refused = match (waits, access) {
-                (Err(seconds), _) => Some(Problem::too_often(seconds)),
-                (Ok(()), Access::Write) if !visitor.may_act() => Some(Problem::only_reads()),
-                (Ok(()), _) => None,
-            };
-            let mut at = At {
-                site: &site,
-                store,
-                rules: &rules,
-                visitor: &visitor,
-                now,
-            };
-            let mut answer = match refused {
-                Some(problem) => problem.into_response(),
-                None => make(&mut at)?,
-            };
-            answer
-                .extensions_mut()
-                .insert(Named(visitor.actor().name()));
-            Ok((answer, is_unnoted.then_some(token.id)))
+            if let Err(seconds) = site.limits.take(Caller::Program(token), at.now) {
+                return Ok(Problem::too_often(seconds).into_response());
+            }
+            if matches!(access, Access::Write) && !at.visitor.may_act() {
+                return Ok(Problem::only_reads().into_response());
+            }
+            make(at)
         });
-        let done = done.await;
-        if let Ok((_, Some(token))) = done {
+        let made = made.await;
+        made.unwrap_or_else(|error| Problem::from(error).into_response())
+    }
+
+    /// Makes an answer for whoever has come, and notes that her session or token is used.
+    async fn made(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        access: Access,
+        make: impl FnOnce(&Self, &Ticket, Option<&mut At<'_>>) -> Result<Response, HttpError>
+        + Send
+        + 'static,
+    ) -> Result<Response, HttpError> {
+        let site = Arc::clone(self);
+        let (answer, unnoted) = self
+            .work
+            .run(access, move |store| {
+                let (rules, now) = ((site.rules)(), Timestamp::now());
+                let Some((visitor, is_unnoted)) = site.enter(store, &rules, &ticket, now)? else {
+                    return Ok((make(&site, &ticket, None)?, None));
+                };
+                let mut at = At {
+                    site: &site,
+                    store,
+                    rules: &rules,
+                    visitor: &visitor,
+                    now,
+                };
+                let mut answer = make(&site, &ticket, Some(&mut at))?;
+                let named = Named(visitor.actor().name());
+                answer.extensions_mut().insert(named);
+                Ok((answer, is_unnoted.then_some(visitor)))
+            })
+            .await?;
+        if let Some(visitor) = unnoted {
             let noted = self.work.run(Access::Write, move |store| {
-                Ok(store.write(|tx| tx.api_token_used(token, Timestamp::now()))?)
+                let now = Timestamp::now();
+                Ok(store.write(|tx| match (&visitor.who, visitor.session) {
+                    (Who::Program(token), _) => tx.api_token_used(token.id, now),
+                    (_, Some(session)) => tx.session_seen(session, now),
+                    _ => Ok(()),
+                })?)
             });
             if let Err(error) = noted.await {
-                tracing::warn!("The use of a token could not be noted: {error}");
+                tracing::warn!("That someone is here could not be noted: {error}");
             }
         }
-        match done {
-            Ok((answer, _)) => answer,
-            Err(error) => Problem::from(error).into_response(),
-        }
+        Ok(answer)
     }
 
     /// Why who comes without a token is told nothing.
@@ -476,11 +455,9 @@ pub(super) fn local_path(asked: Option<&str>) -> &str {
     if plain && local { asked } else { "/" }
 }
 
-/// A number that nobody guesses: 256 bits of the system's, as text.
-pub(super) fn unguessable() -> std::io::Result<String> {
-    let mut bytes = [0; 32];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(BASE64.encode(bytes))
+/// What forms carry, of a secret.
+fn csrf(secret: [u8; 32]) -> String {
+    BASE64.encode(&secret[..16])
 }
 
 #[cfg(test)]

@@ -176,6 +176,23 @@ fn a_session_ends_when_she_signs_out_or_the_rules_name_her_no_more() {
 }
 
 #[test]
+fn a_page_that_is_open_outlives_a_restart_of_the_service() {
+    let site = Site::with_a_story();
+    let (cookie, csrf) = {
+        let ana = Browser::sign_in(&site, "ana@example.org");
+        (ana.cookie.clone(), ana.csrf())
+    };
+    let Site { desk, service, .. } = site;
+    service.stop();
+    fs::remove_file(desk.path("service.log")).unwrap();
+    let site = Site::open(desk);
+    let headers = [("Cookie", &*cookie), ("Origin", &*site.url())];
+    let form = format!("csrf={csrf}");
+    let left = ask(&site.address, "POST", "/sign-out", &headers, &form);
+    left.is(200, &["This browser is signed out"]);
+}
+
+#[test]
 fn a_form_of_another_page_does_nothing() {
     let site = Site::with_a_story();
     let ana = Browser::sign_in(&site, "ana@example.org");

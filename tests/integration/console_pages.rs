@@ -318,6 +318,12 @@ fn what_is_in_no_queue_of_hers_is_not_there() {
     ] {
         bo.get(&path).is(404, &[]).leaves_out(&["Secret"]);
     }
+    for none in ["abc", "1e3", "99999999999999999999"] {
+        for below in ["", "/body"] {
+            let path = format!("/items/{none}{below}");
+            bo.get(&path).is(404, &["There is no such page"]);
+        }
+    }
     bo.post(&format!("/items/{u}"), &format!("item={u}@1&verb=approve"))
         .is(404, &[]);
     let done = bo.post("/queues/ai-desk", &format!("item={u}@1&verb=approve"));
