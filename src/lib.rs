@@ -27,7 +27,7 @@
 //! | 3 | [`rules`] | the rule set: loaded whole or refused whole; score, queue and explanation of one record |
 //! | 4 | [`store`] | everything remembered, in SQLite; the only SQL; `decide`, which alone moves items |
 //! | 5 | [`intake`] | one pass: what the files say, against what is known |
-//! | 5 | [`review`] | the door for people who decide |
+//! | 5 | [`review`] | the door for people: to decide, to claim, to hand over |
 //! | 5 | [`write_back`] | the only part that writes content: decisions on their way into files |
 //! | 5 | [`notify`] | what to tell whom, and why; mails as rows |
 //! | 5 | [`backtest`] | a rule set tried on everything already seen |

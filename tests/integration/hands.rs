@@ -1,5 +1,9 @@
 //! Who has an item: claims, and handing over to another reviewer or queue.
 
+use copydesk::intake::{self, Control};
+use copydesk::review::{self, Actor};
+use copydesk::rules::RuleSet;
+use copydesk::store::Store;
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, text};
@@ -339,6 +343,17 @@ fn what_was_handed_to_a_removed_queue_is_routed_again() {
     desk.rules("reviewers.yaml", &REVIEWERS.replace("[legal]", "[general]"));
     desk.later("1m").scan();
     assert_eq!(item(&desk)["queue"], "general");
+}
+
+#[test]
+fn a_program_keeps_what_it_has_claimed() {
+    let desk = desk();
+    let mut store = Store::open(&desk.path("state/copydesk.db")).unwrap();
+    let rules = RuleSet::load(&desk.path("rules")).unwrap();
+    let (program, now) = (Actor::Program("nightly".into()), desk.now());
+    review::claim(&mut store, "1".parse().unwrap(), &program, now).unwrap();
+    intake::scan(&mut store, &rules, now, &Control::NONE).unwrap();
+    assert_eq!(item(&desk)["claimed_by"], "api:nightly");
 }
 
 #[test]
