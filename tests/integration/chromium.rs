@@ -105,12 +105,17 @@ impl Browser {
 
     /// Sends a command of the debugging protocol and returns what came of it.
     pub(crate) fn tell(&mut self, method: &str, params: &Value) -> Value {
+        let answer = self.answer(method, params);
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    fn answer(&mut self, method: &str, params: &Value) -> Value {
         let asked = self.send(method, params);
         loop {
             let answer: Value = serde_json::from_slice(&self.frame()).unwrap();
             if answer["id"] == asked {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].clone();
+                return answer;
             }
             if answer["method"] == "Page.javascriptDialogOpening" {
                 // A page stands still until its dialog is closed.
@@ -179,11 +184,19 @@ impl Browser {
         bytes
     }
 
-    /// What an expression is in the page; a promise is waited for.
+    /// What an expression is in the page; a promise is waited for. A page that goes away meanwhile is
+    /// followed.
     pub(crate) fn value(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let answer = self.tell("Runtime.evaluate", &params);
-        answer["result"]["value"].clone()
+        loop {
+            let answer = self.answer("Runtime.evaluate", &params);
+            let error = answer["error"]["message"].as_str();
+            match error {
+                None => return answer["result"]["result"]["value"].clone(),
+                Some("Inspected target navigated or closed") => {}
+                Some(error) => panic!("{expression}: {error}"),
+            }
+        }
     }
 
     pub(crate) fn until(&mut self, expression: &str) {

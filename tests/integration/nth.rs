@@ -506,7 +506,8 @@ fn a_pass_killed_while_it_judges_what_is_gone_is_made_good_by_the_next() {
     let pass = step("scan");
     desk.later("2m");
     let calls = calls_of(&desk, &pass);
-    let syncs: Vec<_> = calls.iter().filter(|call| call.name == "fsync").collect();
+    let is_sync = |call: &&Call| ["fsync", "fdatasync"].contains(&&*call.name);
+    let syncs: Vec<_> = calls.iter().filter(is_sync).collect();
     assert!(syncs.len() > 4, "{calls:?}");
     let wrong = for_each(&syncs, |call| {
         let desk = desk.copy();
@@ -716,7 +717,7 @@ fn killed_at_random(seed: u64, scanned: &Desk, kills: &AtomicUsize) {
         let (name, most) = [
             ("pwrite64", 60),
             ("pwrite64", 90),
-            ("fsync", 12),
+            ("fdatasync", 12),
             ("fsync", 6),
             ("write", 4),
             ("openat", 26),
