@@ -3,6 +3,7 @@
 //! Story and phrase are folded the same way, so that case, hyphens, line breaks and the shape of an
 //! apostrophe make no difference.
 
+use memchr::memmem::Finder;
 use std::sync::OnceLock;
 
 /// The title and the excerpt of one record; folded once for all phrases, when the first asks.
@@ -48,21 +49,33 @@ impl<'a> Folded<'a> {
 }
 
 /// A folded word or phrase; never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Phrase(String);
+#[derive(Clone, Debug)]
+pub struct Phrase {
+    text: String,
+    finder: Box<Finder<'static>>,
+}
+
+impl PartialEq for Phrase {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Phrase {}
 
 impl Phrase {
     /// The phrase in `text`, unless nothing is left of it once folded.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        let folded = fold(text);
-        (!folded.is_empty()).then_some(Self(folded))
+        let text = fold(text);
+        let finder = Box::new(Finder::new(&text).into_owned());
+        (!text.is_empty()).then_some(Self { text, finder })
     }
 
     /// The folded phrase.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether the phrase stands in the story as whole words. An edge that is no letter or digit
@@ -70,10 +83,10 @@ impl Phrase {
     #[must_use]
     pub fn occurs_in(&self, story: &Folded<'_>) -> bool {
         let story = story.as_str();
-        let starts_in_word = self.0.chars().next().is_some_and(char::is_alphanumeric);
+        let starts_in_word = self.text.chars().next().is_some_and(char::is_alphanumeric);
         let mut from = 0;
         while let Some(rest) = story.get(from..) {
-            let Some(found) = rest.find(&self.0) else {
+            let Some(found) = self.finder.find(rest.as_bytes()) else {
                 return false;
             };
             let start = from + found;
@@ -102,10 +115,10 @@ impl Phrase {
         let in_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         let before = story.get(..start).and_then(|s| s.chars().next_back());
         let after = story
-            .get(start + self.0.len()..)
+            .get(start + self.text.len()..)
             .and_then(|s| s.chars().next());
-        let first = self.0.chars().next();
-        let last = self.0.chars().next_back();
+        let first = self.text.chars().next();
+        let last = self.text.chars().next_back();
         let runs_on = (in_word(first) && in_word(before)) || (in_word(last) && in_word(after));
         !runs_on
     }
@@ -115,7 +128,9 @@ impl Phrase {
 fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for c in text.chars().filter(|c| !is_invisible(*c)) {
-        if c.is_whitespace() || is_dash(c) {
+        if c.is_ascii_alphanumeric() {
+            folded.push(c.to_ascii_lowercase());
+        } else if c.is_whitespace() || is_dash(c) {
             if !folded.is_empty() && !folded.ends_with(' ') {
                 folded.push(' ');
             }
