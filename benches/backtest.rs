@@ -18,6 +18,7 @@ use copydesk::record::Record;
 use copydesk::rules::RuleSet;
 use copydesk::rules::assess::{Occasion, Route, Subject};
 use copydesk::store::items::Place;
+use copydesk::store::packing::Packed;
 use copydesk::store::{Store, StoreError};
 use jiff::Timestamp;
 use newsroom::Newsroom;
@@ -95,7 +96,7 @@ fn put(
     let Ok(record) = Record::read(file, "story.md", source) else {
         return Ok(());
     };
-    let id = tx.add_record(&source.name, &record, classes, now())?;
+    let id = tx.add_record(&source.name, &record, &Packed::of(&record)?, classes, now())?;
     let subject = Subject {
         fields: &record.fields,
         published: record.published,

@@ -25,6 +25,7 @@ use copydesk::rules::assess::{Assessment, Hit, Route};
 use copydesk::rules::score::{Axis, Score};
 use copydesk::store::decide::Decision;
 use copydesk::store::items::Place;
+use copydesk::store::packing::Packed;
 use copydesk::store::pages::{Ask, LOOK, Sort};
 use copydesk::store::past::PastAsk;
 use copydesk::store::records::Found;
@@ -433,7 +434,7 @@ fn put(
     // The oldest arrived half a year ago.
     let ago = SignedDuration::from_secs(i64::try_from((of - n) * 15_000_000 / of).unwrap_or(0));
     let at = now - ago;
-    let id = tx.add_record("news", &record, classes, at)?;
+    let id = tx.add_record("news", &record, &Packed::of(&record)?, classes, at)?;
     let hit = |rule: usize| Hit {
         rule: format!("rule-{}", rule % 40).into(),
         axis: Axis::Topic,

@@ -7,6 +7,7 @@ use copydesk::rules::RuleSet;
 use copydesk::rules::assess::{Occasion, Subject};
 use copydesk::store::Store;
 use copydesk::store::items::Place;
+use copydesk::store::packing::Packed;
 use copydesk::store::records::Found;
 use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
@@ -39,7 +40,8 @@ pub(crate) fn fill(desk: &Path, records: usize, pending: usize) -> anyhow::Resul
                 let record = Record::read(file.as_bytes(), &path, source)?;
                 // One after the other, over some weeks.
                 let seen = now - SignedDuration::from_secs(i64::try_from(n % 3_000_000)?);
-                let id = tx.add_record(&source.name, &record, classes, seen)?;
+                let id =
+                    tx.add_record(&source.name, &record, &Packed::of(&record)?, classes, seen)?;
                 let found = Found {
                     location: Location::stored(path),
                     record: Some(id),

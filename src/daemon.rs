@@ -248,12 +248,8 @@ pub async fn run(
 
     let beat = supervise::beat(store, stop.clone());
     loops.spawn(beat);
-    tokio::spawn(async move {
-        let mut first_pass = first_pass;
-        if first_pass.wait_for(|passed| *passed).await.is_ok() {
-            tell(&[NotifyState::Ready]);
-        }
-    });
+    // It answers; the first pass goes on behind.
+    tell(&[NotifyState::Ready]);
 
     while signals.next().await == Wish::Reload {
         check_rules.notify_one();

@@ -6,16 +6,17 @@
 //! nothing else. One bad file never stops the others.
 
 mod pass;
+mod reading;
 mod settle;
 
 use crate::intake::pass::Pass;
+use crate::intake::reading::read;
 use crate::intake::settle::Settling;
 use crate::item::Cause;
 use crate::record::file::{Folder, Stat};
-use crate::record::location::Location;
 use crate::record::source::Source;
-use crate::record::{Broken, Hash, Record};
 use crate::rules::RuleSet;
+use crate::store::records::Stale;
 use crate::store::{Store, StoreError, Tx};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -45,28 +46,11 @@ pub struct Counts {
     pub queued: usize,
 }
 
-/// What a file holds.
-pub(crate) enum Reading {
-    /// A record.
-    Record(Box<Record>, Hash, Stat),
-    /// Something that cannot be read, and the state to know it by; without one it is read again.
-    Broken(Broken, Option<Stat>),
-}
-
-impl Reading {
-    /// The state of the file when it was read.
-    fn stat(&self) -> Option<Stat> {
-        match self {
-            Self::Record(_, _, stat) => Some(*stat),
-            Self::Broken(_, stat) => *stat,
-        }
-    }
-}
-
 /// Which records a pass found new, changed or scored otherwise.
 #[derive(Debug, Default)]
 struct Tally {
-    new: HashSet<i64>,
+    /// In their order: a record that is new has the highest number yet.
+    new: Vec<i64>,
     changed: HashSet<i64>,
     rescored: HashSet<i64>,
 }
@@ -137,16 +121,12 @@ pub fn scan(
             records += readable;
             broken += unreadable;
         }
-        let (new, changed) = (
-            tally.new.len(),
-            tally.changed.difference(&tally.new).count(),
-        );
-        let told: HashSet<_> = tally.new.union(&tally.changed).collect();
-        let rescored = tally
-            .rescored
-            .iter()
-            .filter(|id| !told.contains(id))
-            .count();
+        let is_new = |id: &&i64| tally.new.binary_search(id).is_ok();
+        let is_changed = |id: &&i64| tally.changed.contains(id);
+        let new = tally.new.len();
+        let changed = tally.changed.iter().filter(|id| !is_new(id)).count();
+        let rescored = tally.rescored.iter();
+        let rescored = rescored.filter(|id| !is_new(id) && !is_changed(id)).count();
         let unchanged = records.saturating_sub(new + changed + rescored);
         let queued = usize::try_from(tx.open_count()?).unwrap_or_default();
         Ok::<_, StoreError>(Counts {
@@ -218,11 +198,13 @@ pub fn look_again(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let files = store.read(|tx| {
-        let known = tx.record(record)?;
-        let files = tx.locations_of(record)?;
-        Ok::<_, StoreError>(known.map(|known| (known.source, files)))
+        let Some(known) = tx.record(record)? else {
+            return Ok(None);
+        };
+        let (files, reading) = (tx.locations_of(record)?, tx.reading(&known.source)?);
+        Ok::<_, StoreError>(Some((known.source, files, reading)))
     })?;
-    let Some((name, files)) = files else {
+    let Some((name, files, reading)) = files else {
         return Ok(());
     };
     let Some(source) = rules.source(&name) else {
@@ -233,7 +215,13 @@ pub fn look_again(
     };
     let mut tally = Tally::default();
     let mut pass = Pass::new(Settling { rules, source, now }, &mut tally);
+    let is_read_so = reading == Some(source.reading());
     for found in files {
+        let stat = folder.stat(&found.location);
+        let stands = |stat: Stat| found.stat == stat.to_bytes() && !stat.is_recent();
+        if is_read_so && found.missing_since.is_none() && stat.is_ok_and(stands) {
+            continue;
+        }
         // A file that is gone is the next pass's to judge.
         if let Some(reading) = read(&folder, source, &found.location) {
             pass.take_in(store, &folder, vec![(found.location, reading)])?;
@@ -267,7 +255,7 @@ pub fn pass_time(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
 /// Records that are assessed again in one transaction, if the time suffices.
 const BATCH: usize = 200;
 /// How long one transaction may hold the writer.
-const HOLDS: Duration = Duration::from_millis(20);
+pub(crate) const HOLDS: Duration = Duration::from_millis(20);
 /// How long it is left to others then: they ask for it every few milliseconds, and would else wait
 /// for all batches, since none of them knows that somebody waits.
 const LEAVES: Duration = Duration::from_millis(10);
@@ -279,11 +267,13 @@ fn assess_again(
     stop: &dyn Fn() -> bool,
     tally: &mut Tally,
 ) -> Result<(), StoreError> {
+    if store.read(|tx| tx.is_any_flipped(now))? {
+        store.write(|tx| tx.make_flipped_stale(now))?;
+    }
     for waiting in [true, false] {
-        let mut after = 0;
+        let mut after = Stale::default();
         while !stop() {
-            let stale = (rules.hash, now);
-            let batch = store.read(|tx| tx.stale_assessments(stale, waiting, after, BATCH))?;
+            let batch = store.read(|tx| tx.stale_assessments(rules.hash, waiting, after, BATCH))?;
             if batch.is_empty() {
                 break;
             }
@@ -304,21 +294,21 @@ fn assess_batch(
     tx: &Tx<'_>,
     rules: &RuleSet,
     now: Timestamp,
-    batch: &[i64],
-) -> Result<(i64, Vec<i64>), StoreError> {
+    batch: &[Stale],
+) -> Result<(Stale, Vec<i64>), StoreError> {
     let began = Instant::now();
-    let (mut last, mut rescored) = (0, Vec::new());
-    for id in batch {
-        last = *id;
-        let Some(known) = tx.record(*id)? else {
+    let (mut last, mut rescored) = (Stale::default(), Vec::new());
+    for stale in batch {
+        last = *stale;
+        let Some(known) = tx.record(stale.record)? else {
             continue;
         };
         let Some(source) = rules.source(&known.source) else {
             continue;
         };
-        let (fields, _) = tx.contents(*id)?;
+        let (fields, _) = tx.contents(stale.record)?;
         if (Settling { rules, source, now }).score_again(tx, &known, &fields)? {
-            rescored.push(*id);
+            rescored.push(stale.record);
         }
         if began.elapsed() >= HOLDS {
             break;
@@ -368,18 +358,4 @@ fn take_from_removed(store: &mut Store, rules: &RuleSet, now: Timestamp) -> Resu
         }
         Ok(())
     })
-}
-
-/// Reads one file. `None` when it is not there.
-fn read(folder: &Folder, source: &Source, location: &Location) -> Option<Reading> {
-    match folder.read(location) {
-        Ok(found) => Some(
-            match Record::read(&found.bytes, location.as_str(), source) {
-                Ok(record) => Reading::Record(Box::new(record), Hash::of(&found.bytes), found.stat),
-                Err(broken) => Reading::Broken(broken, Some(found.stat)),
-            },
-        ),
-        Err(error) if error.is_gone() => None,
-        Err(error) => Some(Reading::Broken(Broken::at((1, 1), error.to_string()), None)),
-    }
 }

@@ -21,9 +21,9 @@
 //! | 1 | [`item`] | an item's statuses, and the one table of who may go where |
 //! | 1 | [`schedule`] | times as people write and read them |
 //! | 1 | [`token`] | signed links: what a mail's link may do, for whom, until when |
-//! | 1 | [`watch`] | the walk of a source's folder, and hints of what has changed in it |
 //! | 1 | [`config`] | what operators set by flags and environment |
 //! | 2 | [`record`] | one record: reading it, hashing it, editing one key of it, and the source it stands in |
+//! | 3 | [`watch`] | the walk of a source's folder, and hints of what has changed in it |
 //! | 3 | [`rules`] | the rule set: loaded whole or refused whole; score, queue and explanation of one record |
 //! | 4 | [`store`] | everything remembered, in SQLite; the only SQL; `decide`, which alone moves items |
 //! | 5 | [`intake`] | one pass: what the files say, against what is known |

@@ -80,7 +80,7 @@ pub struct RuleSet {
 }
 
 /// A place in a rule file: `rules/scoring.yaml:12`, which is also how it is stored and sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "String", from = "String")]
 #[schemars(with = "String")]
 pub struct Place {

@@ -11,10 +11,12 @@ pub mod counts;
 pub mod decide;
 mod error;
 pub mod history;
+mod hits;
 pub mod items;
 pub mod late;
 pub mod lock;
 pub mod mails;
+pub mod packing;
 pub mod pages;
 pub mod past;
 pub mod records;
@@ -33,10 +35,12 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 13] = [
+const MIGRATIONS: [&str; 14] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
@@ -50,6 +54,7 @@ const MIGRATIONS: [&str; 13] = [
     include_str!("store/migrations/0011_console.sql"),
     include_str!("store/migrations/0012_pages.sql"),
     include_str!("store/migrations/0013_metrics.sql"),
+    include_str!("store/migrations/0014_lean.sql"),
 ];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write
@@ -60,10 +65,31 @@ const LEAST_SQLITE: i32 = 3_051_003;
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    line: Arc<Mutex<()>>,
+}
+
+/// Where those of this process who write to a database stand in line. SQLite has none: who finds it
+/// locked asks again after a while, and may find it locked by another each time.
+static LINES: Mutex<BTreeMap<PathBuf, Weak<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+
+/// The line of the database in that file.
+fn line(path: &Path) -> Arc<Mutex<()>> {
+    // One that is kept nowhere has no file, and its own line.
+    let Ok(path) = path.canonicalize() else {
+        return Arc::default();
+    };
+    let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.retain(|_, line| line.strong_count() > 0);
+    if let Some(line) = lines.get(&path).and_then(Weak::upgrade) {
+        return line;
+    }
+    let line = Arc::default();
+    lines.insert(path, Arc::downgrade(&line));
+    line
 }
 
 /// A transaction; every query and change is a method of it.
-pub struct Tx<'c>(rusqlite::Transaction<'c>);
+pub struct Tx<'c>(rusqlite::Transaction<'c>, hits::Common);
 
 impl std::fmt::Debug for Tx<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -167,11 +193,14 @@ impl Store {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
             // Else a cached statement is compiled anew for every value that is bound to it.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+            // 16 MiB, where it is needed: with SQLite's own 2 MiB the indexes are read again and again.
+            connection.pragma_update(None, "cache_size", -16_384)?;
             connection.set_prepared_statement_cache_capacity(128);
             Ok(())
         };
         settings().map_err(named)?;
-        let mut store = Self { connection };
+        let line = line(path);
+        let mut store = Self { connection, line };
         store.migrate(path).map_err(|error| match error {
             StoreError::Sqlite(error) => named(error),
             other => other,
@@ -258,7 +287,7 @@ impl Store {
         work: impl FnOnce(&Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let tx = self.connection.transaction().map_err(StoreError::from)?;
-        work(&Tx(tx))
+        work(&Tx(tx, hits::Common::default()))
     }
 
     /// Writes all of it, or nothing if `work` fails.
@@ -269,10 +298,11 @@ impl Store {
         &mut self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        let _turn = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         let tx = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate);
-        let tx = Tx(tx.map_err(StoreError::from)?);
+        let tx = Tx(tx.map_err(StoreError::from)?, hits::Common::default());
         let done = work(&tx)?;
         tx.0.commit().map_err(StoreError::from)?;
         Ok(done)

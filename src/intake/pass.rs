@@ -1,22 +1,26 @@
 //! One pass over one source: which files are new, changed, moved or missing, and whose they are.
 
+use super::reading::{First, Reading, ToRead, Whole, read, read_all};
 use super::settle::Settling;
-use super::{Control, GRACE, Looked, Reading, Tally, read};
+use super::{Control, GRACE, HOLDS, Looked, Tally};
 use crate::item::Cause;
 use crate::record::file::{Folder, Stat};
 use crate::record::location::Location;
 use crate::record::source::Source;
 use crate::record::value::Map;
-use crate::record::{Hash, Record, shown};
-use crate::store::records::{Found, Known};
+use crate::record::{Record, shown};
+use crate::store::records::{Found, Known, Stood};
 use crate::store::{Store, StoreError, Tx};
 use crate::{record, watch};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Files that are stored in one transaction.
-const BATCH: usize = 64;
+/// Known files that are asked for at a time.
+const PAGE: usize = 2_000;
+/// How long the writer is left to others between two transactions of a pass: many of them wait in
+/// line for it, and need no more than that; other processes ask again and again.
+const LEAVES: Duration = Duration::from_millis(3);
 /// A source of which this many files, and more than half, are gone at once is frozen.
 const VANISHED: usize = 20;
 
@@ -24,18 +28,47 @@ const VANISHED: usize = 20;
 const SETTLING: Duration = Duration::from_secs(2);
 
 /// What a pass has to do.
+#[derive(Default)]
 struct Difference {
-    to_read: Vec<Location>,
-    /// What the files to read keep of their state when they are renamed.
-    stats: HashSet<[u8; Stat::THROUGH_RENAMES]>,
-    missing: Vec<Found>,
+    /// Files that were met before, and are to be read again, by when they were first seen: the one
+    /// that leads a record is read before the others that hold it.
+    again: Vec<(jiff::Timestamp, Location)>,
+    /// Files that held no record yet, in the order of their locations.
+    new: Vec<ToRead>,
+    /// Files that were met before, and were not met now.
+    missing: Vec<Stood>,
+    /// How many files were met before.
+    all: usize,
 }
 
 impl Difference {
-    /// Whether a missing file stands under another name now.
-    fn is_renamed(&self, missing: &Found) -> bool {
-        let kept = missing.stat.first_chunk::<{ Stat::THROUGH_RENAMES }>();
-        kept.is_some_and(|kept| self.stats.contains(kept))
+    fn take_to_read(&mut self) -> Vec<ToRead> {
+        self.again.sort();
+        let stood = true;
+        let again = std::mem::take(&mut self.again).into_iter();
+        let again = again.map(|(_, location)| ToRead { location, stood });
+        let new = std::mem::take(&mut self.new);
+        if again.len() == 0 {
+            new
+        } else {
+            again.chain(new).collect()
+        }
+    }
+
+    /// How many of the missing files do not stand under another name now.
+    fn vanished(&self, folder: &Folder) -> usize {
+        let again = self.again.iter().map(|(_, location)| location);
+        let new = self.new.iter().map(|file| &file.location);
+        let stats = again.chain(new).filter_map(|l| folder.stat(l).ok());
+        let kept: HashSet<_> = stats.map(Stat::through_renames).collect();
+        let is_renamed = |stood: &&Stood| {
+            let stat = stood.stat.as_ref().and_then(|stat| stat.first_chunk());
+            stat.is_some_and(|stat| kept.contains(stat))
+        };
+        self.missing
+            .iter()
+            .filter(|stood| !is_renamed(stood))
+            .count()
     }
 }
 
@@ -43,17 +76,11 @@ impl Difference {
 pub(super) struct Pass<'a> {
     settling: Settling<'a>,
     tally: &'a mut Tally,
-    /// Records that lost a file to another story, to be looked at when all files are read.
-    displaced: BTreeSet<i64>,
 }
 
 impl<'a> Pass<'a> {
     pub(super) fn new(settling: Settling<'a>, tally: &'a mut Tally) -> Self {
-        Self {
-            settling,
-            tally,
-            displaced: BTreeSet::new(),
-        }
+        Self { settling, tally }
     }
 
     /// Looks at every file of the source.
@@ -74,71 +101,93 @@ impl<'a> Pass<'a> {
                 return Ok(Looked::default());
             }
         };
-        let known = store.read(|tx| tx.locations(&source.name))?;
-        let all = known.len();
         let reading = source.reading();
         let read_anew = store.read(|tx| tx.reading(&source.name))?.as_deref() != Some(&reading);
-        let mut difference = self.compare(watch::walk(&source.path), known, read_anew);
+        let known =
+            |after: Option<&Location>| store.read(|tx| tx.stood_after(&source.name, after, PAGE));
+        let mut difference = self.compare(watch::walk(&source.path), known, read_anew)?;
         self.forget_moved(store, &mut difference.missing)?;
-        let missing = &difference.missing;
-        let vanished = missing
-            .iter()
-            .filter(|found| !difference.is_renamed(found))
-            .count();
-        let frozen = vanished >= VANISHED && vanished * 2 > all;
-        let alarm = frozen.then(|| {
+        let (missing, all) = (difference.missing.len(), difference.all);
+        let are_many = |vanished: usize| vanished >= VANISHED && vanished * 2 > all;
+        let vanished = are_many(missing).then(|| difference.vanished(&folder));
+        let vanished = vanished.filter(|vanished| are_many(*vanished));
+        let alarm = vanished.map(|vanished| {
             format!("{vanished} of {all} files are gone at once; nothing of it is withdrawn until they are back")
         });
+        let frozen = alarm.is_some();
         set_alarm(store, &source.name, alarm.as_deref(), now)?;
         if !frozen {
-            self.mark_missing(store, missing)?;
+            self.mark_missing(store, &difference.missing)?;
         }
-        let (mut done, mut looked) = (0, Looked::default());
-        for batch in difference.to_read.chunks(BATCH) {
-            if (control.stop)() {
-                return Ok(Looked::default());
-            }
-            let readings = self.read_all(&folder, batch, control.patient, &mut looked);
-            self.take_in(store, &folder, readings)?;
-            done += batch.len();
-            (control.progress)(done, difference.to_read.len());
+        let mut looked = Looked::default();
+        let to_read = difference.take_to_read();
+        if !self.read_in(store, &folder, &to_read, control, &mut looked)? {
+            return Ok(Looked::default());
         }
         if !frozen {
-            self.drop_missing(store, missing)?;
-            // Those too that a pass lost a file of, and was stopped or killed before it judged them.
-            self.displaced
-                .extend(store.read(|tx| tx.unjudged(&source.name))?);
+            self.drop_missing(store, &difference.missing)?;
         }
         if read_anew {
             store.write(|tx| tx.set_reading(&source.name, &reading))?;
         }
         self.finish(store, &folder)?;
-        looked.missing = !missing.is_empty() && !frozen;
+        looked.missing = missing > 0 && !frozen;
         Ok(looked)
     }
 
-    /// Reads files; a patient look leaves out those that are still being written, and names them.
-    fn read_all(
-        &self,
+    /// Reads files and stores them; a patient look leaves out those that are still being written,
+    /// and names them. Says whether it came to its end.
+    fn read_in(
+        &mut self,
+        store: &mut Store,
         folder: &Folder,
-        files: &[Location],
-        patient: bool,
+        files: &[ToRead],
+        control: &Control<'_>,
         looked: &mut Looked,
-    ) -> Vec<(Location, Reading)> {
-        let source = self.settling.source;
-        let mut readings = Vec::new();
-        for location in files {
-            match read(folder, source, location) {
-                Some(Reading::Broken(broken, _))
-                    if patient && is_being_written(source, location, &broken) =>
-                {
-                    looked.unsettled.push(source.path.join(location.to_path()));
-                }
-                Some(reading) => readings.push((location.clone(), reading)),
-                None => {}
+    ) -> Result<bool, StoreError> {
+        let (settling, source) = (self.settling, self.settling.source);
+        let (mut done, mut is_stopped) = (0, false);
+        let mut settled = |location: Location, reading: Option<Reading>| match reading {
+            Some(Reading::Broken(broken, _))
+                if control.patient && is_being_written(source, &location, &broken) =>
+            {
+                looked.unsettled.push(source.path.join(location.to_path()));
+                None
             }
-        }
-        readings
+            reading => Some((location, reading?)),
+        };
+        read_all(&settling, folder, files, |next| {
+            is_stopped = (control.stop)();
+            let Some(batch) = next(true).filter(|_| !is_stopped) else {
+                return Ok(false);
+            };
+            let mut batch = batch?;
+            store.write(|tx| {
+                let began = Instant::now();
+                let classes = tx.classes_id(&source.classes)?;
+                loop {
+                    done += batch.len();
+                    for (location, reading) in batch {
+                        if let Some((location, reading)) = settled(location, reading) {
+                            self.take_one(tx, folder, location, reading, classes)?;
+                        }
+                    }
+                    if began.elapsed() >= HOLDS {
+                        return Ok(());
+                    }
+                    batch = match next(false) {
+                        Some(batch) => batch?,
+                        None => return Ok::<_, StoreError>(()),
+                    };
+                }
+            })?;
+            (control.progress)(done, files.len());
+            if done < files.len() {
+                std::thread::sleep(LEAVES);
+            }
+            Ok(true)
+        })?;
+        Ok(!is_stopped)
     }
 
     /// Looks at some files and folders, as paths below the source's folder. What is missing there
@@ -152,55 +201,76 @@ impl<'a> Pass<'a> {
         let Ok(folder) = Folder::open(&source.path) else {
             return Ok(Looked::default());
         };
-        let (mut looked, mut to_read) = (Looked::default(), BTreeSet::new());
+        let (mut looked, mut all) = (Looked::default(), Difference::default());
         for path in paths {
             let location = Location::of(path);
-            let known = store.read(|tx| tx.locations_below(&source.name, &location))?;
-            let mut difference = self.compare(watch::walk_below(&source.path, path), known, false);
+            let mut known = Some(store.read(|tx| tx.stood_below(&source.name, &location))?);
+            let known = |_: Option<&Location>| Ok(known.take().unwrap_or_default());
+            let mut difference =
+                self.compare(watch::walk_below(&source.path, path), known, false)?;
             self.forget_moved(store, &mut difference.missing)?;
             looked.missing |= !difference.missing.is_empty();
             self.mark_missing(store, &difference.missing)?;
-            to_read.extend(difference.to_read);
+            all.again.append(&mut difference.again);
+            all.new.append(&mut difference.new);
         }
-        let to_read: Vec<Location> = to_read.into_iter().collect();
-        for batch in to_read.chunks(BATCH) {
-            let readings = self.read_all(&folder, batch, true, &mut looked);
-            self.take_in(store, &folder, readings)?;
-        }
+        // A path may be named with a folder that it is below.
+        all.new.sort_by(|a, b| a.location.cmp(&b.location));
+        all.new.dedup_by(|a, b| a.location == b.location);
+        let mut to_read = all.take_to_read();
+        to_read.dedup_by(|a, b| a.location == b.location);
+        let control = Control {
+            patient: true,
+            ..Control::NONE
+        };
+        self.read_in(store, &folder, &to_read, &control, &mut looked)?;
         self.finish(store, &folder)?;
         Ok(looked)
     }
 
-    /// Holds what was met against what is known.
+    /// Holds what was met against what is known: both come in the order of locations, so that none
+    /// of it is kept but the difference. `known` gives what follows a location.
     fn compare(
         &self,
         met: impl Iterator<Item = watch::Met>,
-        known: Vec<Found>,
+        mut known: impl FnMut(Option<&Location>) -> Result<Vec<Stood>, StoreError>,
         read_anew: bool,
-    ) -> Difference {
-        let Settling { source, now, .. } = self.settling;
-        let mut known: BTreeMap<Location, Found> = known
-            .into_iter()
-            .map(|found| (found.location.clone(), found))
-            .collect();
-        let (mut to_read, mut stats, mut closed) =
-            (Vec::new(), HashSet::new(), Vec::<PathBuf>::new());
-
+    ) -> Result<Difference, StoreError> {
+        let Settling { source, .. } = self.settling;
+        let (mut difference, mut closed) = (Difference::default(), Vec::<PathBuf>::new());
+        let mut page = VecDeque::from(known(None)?);
         for met in met {
             match met {
-                watch::Met::File { path, metadata } if source.includes(&path) => {
+                watch::Met::File { path, stat } if source.includes(&path) => {
                     let location = Location::of(&path);
-                    match known.remove(&location) {
-                        Some(found)
+                    let mut found = None;
+                    while let Some(stood) = page.pop_front() {
+                        if stood.location > location {
+                            page.push_front(stood);
+                            break;
+                        }
+                        difference.all += 1;
+                        if page.is_empty() {
+                            page = known(Some(&stood.location))?.into();
+                        }
+                        if stood.location == location {
+                            found = Some(stood);
+                            break;
+                        }
+                        difference.missing.push(stood);
+                    }
+                    match found {
+                        Some(stood)
                             if !read_anew
-                                && found.missing_since.is_none()
-                                && found.stat == Stat::of(&metadata).to_bytes() => {}
+                                && stood.missing_since.is_none()
+                                && stood.stat == Some(stat.to_bytes()) => {}
+                        Some(stood) if stood.is_record => {
+                            difference.again.push((stood.first_seen, location));
+                        }
+                        // What was never readable is as new as any other once it is.
                         found => {
-                            stats.insert(Stat::of(&metadata).through_renames());
-                            // What was never readable is as new as any other once it is.
-                            let held = found.filter(|found| found.record.is_some());
-                            let since = held.map_or(now, |found| found.first_seen);
-                            to_read.push((since, location));
+                            let stood = found.is_some();
+                            difference.new.push(ToRead { location, stood });
                         }
                     }
                 }
@@ -224,27 +294,25 @@ impl<'a> Pass<'a> {
                 }
             }
         }
-        // What is left of the known files was not met; below a closed folder that says nothing.
-        let is_closed = |found: &Found| {
-            closed
-                .iter()
-                .any(|path| found.location.to_path().starts_with(path))
-        };
-        let missing = known
-            .into_values()
-            .filter(|found| !is_closed(found))
-            .collect();
-        // The file that leads a record is read before the others that hold it.
-        to_read.sort();
-        Difference {
-            to_read: to_read.into_iter().map(|(_, location)| location).collect(),
-            stats,
-            missing,
+        while let Some(stood) = page.pop_front() {
+            difference.all += 1;
+            if page.is_empty() {
+                page = known(Some(&stood.location))?.into();
+            }
+            difference.missing.push(stood);
         }
+        // Of files below a closed folder it says nothing that they were not met.
+        let is_closed = |stood: &Stood| {
+            let path = stood.location.to_path();
+            closed.iter().any(|closed| path.starts_with(closed))
+        };
+        if !closed.is_empty() {
+            difference.missing.retain(|stood| !is_closed(stood));
+        }
+        Ok(difference)
     }
 
-    /// Stores what was read. What another process has stored or written meanwhile is newer: a file
-    /// that is not as it was read is read again.
+    /// Stores what was read again of files that were read before.
     pub(super) fn take_in(
         &mut self,
         store: &mut Store,
@@ -254,38 +322,51 @@ impl<'a> Pass<'a> {
         store.write(|tx| {
             let classes = tx.classes_id(&self.settling.source.classes)?;
             for (location, reading) in readings {
-                let stands = folder
-                    .stat(&location)
-                    .ok()
-                    .is_some_and(|stat| reading.stat() == Some(stat));
-                let reading = if stands {
-                    Some(reading)
-                } else {
-                    read(folder, self.settling.source, &location)
-                };
-                let Some(reading) = reading else { continue };
-                match reading {
-                    Reading::Broken(broken, stat) => {
-                        self.keep_broken(tx, location, broken, stat)?
-                    }
-                    Reading::Record(record, raw, stat) => {
-                        self.take(tx, folder, location, (*record, raw, stat), classes)?
-                    }
-                }
+                self.take_one(tx, folder, location, reading, classes)?;
             }
             Ok(())
         })
+    }
+
+    /// Stores what was read of a file. What another process has stored or written meanwhile is
+    /// newer: a file that is known, and is not as it was read, is read again.
+    fn take_one(
+        &mut self,
+        tx: &Tx<'_>,
+        folder: &Folder,
+        location: Location,
+        reading: Reading,
+        classes: i64,
+    ) -> Result<(), StoreError> {
+        let stood = tx.location(&self.settling.source.name, &location)?;
+        let stands = stood.is_none()
+            || folder
+                .stat(&location)
+                .ok()
+                .is_some_and(|stat| reading.stat() == Some(stat));
+        let reading = if stands {
+            Some(reading)
+        } else {
+            read(folder, self.settling.source, &location)
+        };
+        match reading {
+            Some(Reading::Broken(broken, stat)) => {
+                self.keep_broken(tx, location, stood, broken, stat)
+            }
+            Some(Reading::Record(whole)) => self.take(tx, folder, location, stood, *whole, classes),
+            None => Ok(()),
+        }
     }
 
     fn keep_broken(
         &self,
         tx: &Tx<'_>,
         location: Location,
+        stood: Option<Found>,
         broken: record::Broken,
         stat: Option<Stat>,
     ) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
-        let stood = tx.location(&source.name, &location)?;
         let since = stood
             .as_ref()
             .and_then(|s| s.broken.as_ref())
@@ -319,9 +400,16 @@ impl<'a> Pass<'a> {
         tx: &Tx<'_>,
         folder: &Folder,
         location: Location,
-        (record, raw, stat): (Record, Hash, Stat),
+        stood: Option<Found>,
+        whole: Whole,
         classes: i64,
     ) -> Result<(), StoreError> {
+        let Whole {
+            record,
+            raw,
+            stat,
+            first,
+        } = whole;
         let Settling { source, now, .. } = self.settling;
         for warning in &record.warnings {
             let shown = told(&location);
@@ -331,7 +419,6 @@ impl<'a> Pass<'a> {
                 "`{shown}` {warning}"
             );
         }
-        let stood = tx.location(&source.name, &location)?;
         let mut known = tx.record_by_identity(&source.name, &record.identity)?;
         let mut same_content = false;
         let held = stood
@@ -340,13 +427,12 @@ impl<'a> Pass<'a> {
             .map(|id| tx.record(id))
             .transpose()?
             .flatten();
-        if let Some(other) = held.filter(|held| held.identity != record.identity) {
-            if known.is_none() && self.is_named_anew(&other, &record, &location) {
-                known = Some(other);
-                same_content = true;
-            } else {
-                self.displaced.insert(other.id);
-            }
+        if let Some(other) = held.filter(|held| held.identity != record.identity)
+            && known.is_none()
+            && self.is_named_anew(&other, &record, &location)
+        {
+            known = Some(other);
+            same_content = true;
         }
         if known.is_none() && record.identity == location.as_str() {
             known = self.moved_here(tx, folder, &record)?;
@@ -365,10 +451,14 @@ impl<'a> Pass<'a> {
             broken: None,
         };
         let Some(known) = known else {
-            let id = tx.add_record(&source.name, &record, classes, now)?;
+            let First { packed, assessment } = match first {
+                Some(first) => first,
+                None => self.settling.first(&record)?,
+            };
+            let id = tx.add_record(&source.name, &record, &packed, classes, now)?;
             tx.put_location(&source.name, &found(id))?;
-            self.tally.new.insert(id);
-            return self.settling.first_seen(tx, id, &record);
+            self.tally.new.push(id);
+            return self.settling.first_seen(tx, id, &record, &assessment);
         };
         let found = found(known.id);
         // What is as it was is not written: people wait for it who decide.
@@ -487,7 +577,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Leaves out what was moved out of the source by a write-back while this pass looked at files.
-    fn forget_moved(&self, store: &mut Store, missing: &mut Vec<Found>) -> Result<(), StoreError> {
+    fn forget_moved(&self, store: &mut Store, missing: &mut Vec<Stood>) -> Result<(), StoreError> {
         if self.settling.source.move_to.is_none() || missing.is_empty() {
             return Ok(());
         }
@@ -504,7 +594,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    fn mark_missing(&self, store: &mut Store, missing: &[Found]) -> Result<(), StoreError> {
+    fn mark_missing(&self, store: &mut Store, missing: &[Stood]) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
         let newly: Vec<_> = missing
             .iter()
@@ -523,9 +613,9 @@ impl<'a> Pass<'a> {
 
     /// Forgets files that were missing already in an earlier pass, long enough ago; as long ahead is
     /// before the clock was set back.
-    fn drop_missing(&mut self, store: &mut Store, missing: &[Found]) -> Result<(), StoreError> {
+    fn drop_missing(&self, store: &mut Store, missing: &[Stood]) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
-        let is_gone = |found: &&Found| {
+        let is_gone = |found: &&Stood| {
             found
                 .missing_since
                 .is_some_and(|since| now.duration_since(since).abs() >= GRACE)
@@ -544,27 +634,22 @@ impl<'a> Pass<'a> {
                     tx.drop_location(&source.name, &found.location)?;
                 }
             }
-            Ok::<_, StoreError>(())
-        })?;
-        self.displaced
-            .extend(gone.iter().filter_map(|found| found.record));
-        Ok(())
+            Ok(())
+        })
     }
 
-    /// Looks at the records that lost a file: those that no file holds are gone.
+    /// Looks at the records that lost a file, those too of a pass that was stopped or killed before
+    /// it came to this: those that no file holds are gone.
     pub(super) fn finish(mut self, store: &mut Store, folder: &Folder) -> Result<(), StoreError> {
         let Settling { source, now, .. } = self.settling;
-        if self.displaced.is_empty() {
+        let unjudged = store.read(|tx| tx.unjudged(&source.name))?;
+        if unjudged.is_empty() {
             return Ok(());
         }
         // Another file may lead now, which did not when it was read.
         let mut leads = Vec::new();
-        for id in &self.displaced {
-            let lead = store.read(|tx| tx.locations_of(*id))?.into_iter().next();
-            leads.extend(
-                lead.filter(|lead| lead.missing_since.is_none())
-                    .map(|lead| lead.location),
-            );
+        for id in unjudged {
+            leads.extend(store.read(|tx| tx.lead_of(id))?.map(|lead| lead.location));
         }
         let readings = leads
             .into_iter()
@@ -572,12 +657,17 @@ impl<'a> Pass<'a> {
             .collect();
         self.take_in(store, folder, readings)?;
         store.write(|tx| {
-            for id in self.displaced {
+            for id in tx.unjudged(&source.name)? {
                 if tx.locations_of(id)?.is_empty() && !is_moved(tx, id)? {
                     tx.set_gone(id, Some(now))?;
                     if let Some(item) = tx.item_of(id)? {
                         tx.advance(&item, Cause::Gone, None, now)?;
                     }
+                }
+                let known = tx.record(id)?.map(|known| known.revision);
+                let lead = tx.lead_of(id)?.filter(|lead| lead.broken.is_none());
+                if lead.is_none_or(|lead| lead.revision == known) {
+                    tx.note_judged(id)?;
                 }
             }
             Ok(())
@@ -648,16 +738,21 @@ mod tests {
         std::fs::write(&story, "---\ntitle: A\npublished: false\n---\n").unwrap();
         let mut store = Store::in_memory().unwrap();
         super::super::scan(&mut store, &rules, NOW, &Control::NONE).unwrap();
-        let mut missing = store.read(|tx| tx.locations("news")).unwrap();
+        let stood = |store: &mut Store| store.read(|tx| tx.stood_after("news", None, 10)).unwrap();
+        let mut missing = stood(&mut store);
         assert_eq!(missing.len(), 1);
+        let found = store
+            .read(|tx| tx.location("news", &missing[0].location))
+            .unwrap()
+            .unwrap();
 
         std::fs::remove_file(&story).unwrap();
-        let (id, revision) = (missing[0].record.unwrap(), missing[0].revision.unwrap());
+        let (id, revision) = (found.record.unwrap(), found.revision.unwrap());
         let moved = MovedOut {
             location: missing[0].location.clone(),
             record: id,
             revision,
-            raw: missing[0].raw.unwrap(),
+            raw: found.raw.unwrap(),
         };
         store.write(|tx| tx.note_moved_out("news", &moved)).unwrap();
 
@@ -667,12 +762,12 @@ mod tests {
             source,
             now: NOW,
         };
-        let mut pass = Pass::new(settling, &mut tally);
+        let pass = Pass::new(settling, &mut tally);
         pass.mark_missing(&mut store, &missing).unwrap();
-        assert!(store.read(|tx| tx.locations("news")).unwrap().is_empty());
+        assert!(stood(&mut store).is_empty());
         pass.forget_moved(&mut store, &mut missing).unwrap();
         assert!(missing.is_empty());
-        pass.displaced.insert(id);
+        assert_eq!(store.read(|tx| tx.unjudged("news")).unwrap(), [id]);
         let opened = Folder::open(&source.path).unwrap();
         pass.finish(&mut store, &opened).unwrap();
         let known = store.read(|tx| tx.record(id)).unwrap().unwrap();

@@ -1,6 +1,7 @@
 //! What a record's state means for its item: opened, routed, brought back, withdrawn, or its
 //! decision written again.
 
+use super::reading::First;
 use crate::item::{Cause, Status, Verdict};
 use crate::record::location::Location;
 use crate::record::source::{Class, OnChange, Source};
@@ -10,6 +11,7 @@ use crate::rules::assess::{Assessment, Occasion, Route, Subject};
 use crate::rules::{Queue, RuleSet};
 use crate::store::decide::Decision;
 use crate::store::items::{Item, Place};
+use crate::store::packing::Packed;
 use crate::store::records::Known;
 use crate::store::{StoreError, Tx};
 use jiff::{SignedDuration, Timestamp};
@@ -24,17 +26,26 @@ pub(super) struct Settling<'a> {
 }
 
 impl Settling<'_> {
-    /// A record that was never seen.
+    /// What is stored of a record if it was never seen.
+    pub(super) fn first(&self, record: &Record) -> Result<First, StoreError> {
+        let subject = self.subject(&record.fields, record.published, self.now);
+        Ok(First {
+            packed: Packed::of(record)?,
+            assessment: self.rules.assess(&subject, Occasion::FIRST, self.now),
+        })
+    }
+
+    /// A record that was never seen, and was just added.
     pub(super) fn first_seen(
         &self,
         tx: &Tx<'_>,
         id: i64,
         record: &Record,
+        assessment: &Assessment,
     ) -> Result<(), StoreError> {
         let subject = self.subject(&record.fields, record.published, self.now);
-        let assessment = self.rules.assess(&subject, Occasion::FIRST, self.now);
-        tx.put_assessment(id, self.rules.hash, &assessment)?;
-        self.open(tx, id, record.revision, &subject, &assessment)
+        tx.put_assessment(id, self.rules.hash, assessment)?;
+        self.open(tx, id, record.revision, &subject, assessment)
     }
 
     /// A record with a new revision: its item waits anew, whatever was decided and whatever the
@@ -47,7 +58,7 @@ impl Settling<'_> {
         classes: i64,
     ) -> Result<(), StoreError> {
         let (fields, body) = tx.contents(known.id)?;
-        tx.update_record(known.id, record, classes, self.now)?;
+        tx.update_record(known.id, record, &Packed::of(record)?, classes, self.now)?;
         let subject = self.subject(&record.fields, record.published, known.first_seen);
         let item = tx.item_of(known.id)?;
         let occasion = match &item {
@@ -119,7 +130,7 @@ impl Settling<'_> {
             self.keep_decided(tx, known.id, location, record.published)?;
             return Ok(false);
         }
-        tx.update_record(known.id, record, classes, self.now)?;
+        tx.update_record(known.id, record, &Packed::of(record)?, classes, self.now)?;
         let item = tx.item_of(known.id)?;
         if let Some(item) = item
             .as_ref()

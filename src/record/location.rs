@@ -18,6 +18,10 @@ impl Location {
     /// The location of a path below the source's folder.
     #[must_use]
     pub fn of(path: &Path) -> Self {
+        match path.to_str() {
+            Some(plain) if !plain.contains('\\') => return Self(plain.to_owned()),
+            _ => {}
+        }
         let mut text = String::new();
         for chunk in path.as_os_str().as_bytes().utf8_chunks() {
             text.push_str(&chunk.valid().replace('\\', r"\\"));

@@ -89,7 +89,7 @@ pub struct Assessment {
 }
 
 /// A rule that held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Hit {
     /// The rule, or `score.AXIS`, or `topic NAME`.
     pub rule: Arc<str>,

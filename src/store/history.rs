@@ -1,14 +1,14 @@
 //! Everything that was seen, row by row, for whoever tries rules on it: nothing is held but the row
 //! at hand.
 
+use super::packing::{Own, some_fields};
 use super::{Micros, StoreError, Tx, time};
 use crate::item::{Status, Verdict};
 use crate::record::edit::Undo;
 use crate::record::location::Location;
-use crate::record::value::{Map, Only};
+use crate::record::value::Map;
 use jiff::Timestamp;
 use rusqlite::Row;
-use serde::de::DeserializeSeed;
 use std::collections::BTreeSet;
 
 /// A record with what became of it.
@@ -94,7 +94,8 @@ impl Tx<'_> {
                  ORDER BY d.version DESC, d.id DESC LIMIT 1),
                 (SELECT substr(d.actor, 7) FROM decisions d WHERE {ON_PRESENT} AND substr(d.actor, 1, 6) = 'queue:'
                  ORDER BY d.version DESC LIMIT 1),
-                CASE WHEN EXISTS (SELECT 1 FROM write_backs w WHERE w.item = i.id AND w.undo IS NOT NULL) THEN i.id END
+                CASE WHEN EXISTS (SELECT 1 FROM write_backs w WHERE w.item = i.id AND w.undo IS NOT NULL) THEN i.id END,
+                r.identity, r.title
              FROM records r LEFT JOIN assessments a ON a.record = r.id LEFT JOIN items i ON i.record = r.id
              WHERE r.first_seen >= ?1 ORDER BY r.id"
         );
@@ -173,6 +174,10 @@ impl<'r> Seen<'r> {
                 .map_err(rusqlite::Error::from)
         };
         let fields = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+        let own = Own {
+            identity: text(13)?.unwrap_or_default(),
+            title: text(14)?,
+        };
         let total: Option<i64> = row.get(7)?;
         let queue = text(8)?;
         let status = text(9)?.map(str::parse).transpose();
@@ -180,7 +185,7 @@ impl<'r> Seen<'r> {
         Ok(Self {
             id,
             source: text(1)?.unwrap_or_default(),
-            fields: unpacked_fields(fields, keys, json).map_err(odd)?,
+            fields: some_fields(fields, own, keys, json).map_err(odd)?,
             published: row.get(3)?,
             flag: row.get(4)?,
             first_seen: row.get::<_, Micros>(5)?.0,
@@ -194,24 +199,6 @@ impl<'r> Seen<'r> {
             written: Vec::new(),
         })
     }
-}
-
-/// Reads some of the fields; `json` is room that is used again.
-pub(super) fn unpacked_fields(
-    packed: &[u8],
-    keys: &BTreeSet<String>,
-    json: &mut Vec<u8>,
-) -> Result<Map, String> {
-    let (length, block) =
-        lz4_flex::block::uncompressed_size(packed).map_err(|error| error.to_string())?;
-    json.resize(length, 0);
-    let length =
-        lz4_flex::block::decompress_into(block, json).map_err(|error| error.to_string())?;
-    let json = json.get(..length).unwrap_or_default();
-    let mut parser = serde_json::Deserializer::from_slice(json);
-    Only(keys)
-        .deserialize(&mut parser)
-        .map_err(|error| error.to_string())
 }
 
 fn from(since: Option<Timestamp>) -> Micros {

@@ -423,8 +423,10 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn items_by_time(&self, now: Timestamp) -> Result<Vec<Item>, StoreError> {
         let sql = format!(
-            "SELECT {ITEM} FROM items i WHERE (i.status = 'held' AND i.held_until <= ?1)
-             OR (i.status = 'pending' AND i.expires_at <= ?1) ORDER BY i.id"
+            "SELECT {ITEM} FROM items i WHERE i.id IN (
+                 SELECT id FROM items WHERE status = 'held' AND held_until <= ?1
+                 UNION SELECT id FROM items WHERE status = 'pending' AND expires_at <= ?1)
+             ORDER BY i.id"
         );
         self.all(&sql, [Micros(now)], Item::of)
     }

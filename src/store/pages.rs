@@ -12,8 +12,8 @@ mod tests;
 
 pub use mark::Sort;
 
-use super::history::unpacked_fields;
 use super::items::{ITEM, LISTED, Listed};
+use super::packing::{Own, some_fields};
 use super::{Micros, StoreError, Tx};
 use crate::item::Status;
 use crate::record::shown;
@@ -157,16 +157,19 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn page_row(&self, id: i64) -> Result<PageRow, StoreError> {
         let sql = format!(
-            "SELECT {ITEM}, {LISTED}, r.fields, a.hits FROM items i JOIN records r ON r.id = i.record
+            "SELECT {ITEM}, {LISTED}, r.fields, r.identity, a.hits FROM items i JOIN records r ON r.id = i.record
              JOIN assessments a ON a.record = r.id WHERE i.id = ?1"
         );
         let keys = ["provider", "publishedDateTime", "topics", "excerpt"];
         let keys = keys.map(str::to_owned).into();
         let row = self.one(&sql, [id], |row| {
             let packed = row.get_ref("fields")?.as_blob()?;
-            let fields = unpacked_fields(packed, &keys, &mut Vec::new());
-            let hits = serde_json::from_str(row.get_ref("hits")?.as_str()?);
-            Ok((Listed::of(row)?, fields, hits))
+            let own = Own {
+                identity: row.get_ref("identity")?.as_str()?,
+                title: row.get_ref("title")?.as_str_or_null()?,
+            };
+            let fields = some_fields(packed, own, &keys, &mut Vec::new());
+            Ok((Listed::of(row)?, fields, row.get::<_, String>("hits")?))
         })?;
         let odd = |why: String| StoreError::Odd(format!("item {id}: {why}"));
         let (listed, fields, hits) = row.ok_or_else(|| odd("it was never assessed".into()))?;
@@ -179,14 +182,14 @@ impl Tx<'_> {
             published_at: published_at(&fields),
             topics: topics(&fields).collect(),
             excerpt: excerpt.map(|text| shown::line(&text, BEGINNING)),
-            hits: hits.map_err(|error| odd(error.to_string()))?,
+            hits: self.hits_of(&hits)?,
         })
     }
 
     fn lets_through(&self, filter: &mut Filter<'_>, id: i64) -> Result<bool, StoreError> {
         let sql =
             "SELECT i.status, i.due_at, i.score, i.claimed_by, i.claimed_until, i.assigned_to,
-                          r.source, r.first_seen, r.title, r.fields
+                          r.source, r.first_seen, r.title, r.identity, r.fields
                    FROM items i JOIN records r ON r.id = i.record WHERE i.id = ?1";
         let mut statement = self.0.prepare_cached(sql)?;
         let mut rows = statement.query([id])?;
@@ -272,9 +275,13 @@ impl<'a> Filter<'a> {
         }
         let packed = row.get_ref("fields")?;
         let packed = packed.as_blob().map_err(rusqlite::Error::from)?;
-        let fields = unpacked_fields(packed, &self.keys, &mut self.json);
-        let fields = fields.map_err(StoreError::Odd)?;
         let title = text("title")?;
+        let own = Own {
+            identity: text("identity")?.unwrap_or_default(),
+            title,
+        };
+        let fields = some_fields(packed, own, &self.keys, &mut self.json);
+        let fields = fields.map_err(StoreError::Odd)?;
         let first_seen = row.get::<_, Micros>("first_seen")?.0;
         Ok(self.holds(&fields, title, first_seen))
     }

@@ -1,5 +1,6 @@
 //! Records, where they are found, and what the rules said of them.
 
+use super::packing::{Own, Packed, unpacked, unpacked_fields};
 use super::{Micros, StoreError, Tx, micros, time};
 use crate::record::location::Location;
 use crate::record::source::Classes;
@@ -56,6 +57,14 @@ pub struct Found {
     pub broken: Option<(Broken, Timestamp)>,
 }
 
+/// Where the assessment of a record stands among those that were made by other rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stale {
+    rules: i64,
+    /// The record.
+    pub record: i64,
+}
+
 /// What the rules said when the record was last assessed.
 #[derive(Clone, Debug)]
 pub struct Assessed {
@@ -73,6 +82,22 @@ pub struct Assessed {
     pub hits: Vec<Hit>,
 }
 
+/// What a pass asks of every file that was met.
+#[derive(Clone, Debug)]
+pub struct Stood {
+    /// Where.
+    pub location: Location,
+    /// Its state when it was read; none when it could not be told.
+    pub stat: Option<[u8; 32]>,
+    /// When a file was first seen here.
+    pub first_seen: Timestamp,
+    /// Since when a pass does not see it.
+    pub missing_since: Option<Timestamp>,
+    /// Whether it holds, or held, a record.
+    pub is_record: bool,
+}
+
+const STOOD: &str = "path, stat, first_seen, missing_since, record IS NOT NULL";
 const KNOWN: &str =
     "id, source, identity, revision, signal, classes, published, first_seen, gone_at, flag";
 const FOUND: &str =
@@ -92,6 +117,18 @@ impl Known {
             first_seen: row.get::<_, Micros>(7)?.0,
             gone_at: time(row.get(8)?),
             flag: row.get(9)?,
+        })
+    }
+}
+
+impl Stood {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            location: Location::stored(row.get(0)?),
+            stat: row.get_ref(1)?.as_blob()?.try_into().ok(),
+            first_seen: row.get::<_, Micros>(2)?.0,
+            missing_since: time(row.get(3)?),
+            is_record: row.get(4)?,
         })
     }
 }
@@ -155,20 +192,19 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn contents(&self, id: i64) -> Result<(Map, String), StoreError> {
         let row = self.one(
-            "SELECT fields, body FROM records WHERE id = ?1",
+            "SELECT fields, body, identity, title FROM records WHERE id = ?1",
             [id],
-            |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)),
+            |row| {
+                let title = row.get_ref(3)?.as_str_or_null()?;
+                let identity = row.get_ref(2)?.as_str()?;
+                let fields = unpacked_fields(row.get_ref(0)?.as_blob()?, Own { identity, title });
+                Ok((fields, unpacked(row.get_ref(1)?.as_blob()?)))
+            },
         )?;
         let (fields, body) =
             row.ok_or_else(|| StoreError::Odd(format!("there is no record {id}")))?;
         let odd = |error: String| StoreError::Odd(format!("record {id}: {error}"));
-        let fields: crate::record::value::Value =
-            serde_json::from_str(&unpacked(&fields).map_err(odd)?)
-                .map_err(|error| odd(error.to_string()))?;
-        Ok((
-            fields.as_map().cloned().unwrap_or_default(),
-            unpacked(&body).map_err(odd)?,
-        ))
+        Ok((fields.map_err(odd)?, body.map_err(odd)?))
     }
 
     /// Adds a record that was never seen.
@@ -179,6 +215,7 @@ impl Tx<'_> {
         &self,
         source: &str,
         record: &Record,
+        packed: &Packed,
         classes: i64,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
@@ -194,8 +231,8 @@ impl Tx<'_> {
             record.published,
             Micros(now),
             record.title(),
-            packed_fields(&record.fields)?,
-            packed(&record.body),
+            &packed.fields,
+            &packed.body,
             record.flag,
         );
         let id = self.one(sql, values, |row| row.get(0))?;
@@ -210,6 +247,7 @@ impl Tx<'_> {
         &self,
         id: i64,
         record: &Record,
+        packed: &Packed,
         classes: i64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -224,8 +262,8 @@ impl Tx<'_> {
             record.published,
             Micros(now),
             record.title(),
-            packed_fields(&record.fields)?,
-            packed(&record.body),
+            &packed.fields,
+            &packed.body,
             record.flag,
         );
         self.run(sql, values).map(drop)
@@ -293,30 +331,38 @@ impl Tx<'_> {
         serde_json::from_str(&text).map_err(|error| StoreError::Odd(error.to_string()))
     }
 
-    /// Every file that was met in a source.
+    /// The files that were met in a source, in the order of their locations: at most `limit`, after
+    /// the one that was given last.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn locations(&self, source: &str) -> Result<Vec<Found>, StoreError> {
-        self.all(
-            &format!("SELECT {FOUND} FROM locations WHERE source = ?1"),
-            [source],
-            Found::of,
-        )
+    pub fn stood_after(
+        &self,
+        source: &str,
+        after: Option<&Location>,
+        limit: usize,
+    ) -> Result<Vec<Stood>, StoreError> {
+        let sql = format!(
+            "SELECT {STOOD} FROM locations WHERE source = ?1 AND path > ?2 ORDER BY path LIMIT ?3"
+        );
+        let after = after.map_or("", Location::as_str);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.all(&sql, (source, after, limit), Stood::of)
     }
 
-    /// The files that were met at a location and below it.
+    /// The files that were met at a location and below it, in the order of their locations.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn locations_below(&self, source: &str, at: &Location) -> Result<Vec<Found>, StoreError> {
-        let sql = format!(
-            "SELECT {FOUND} FROM locations
-             WHERE source = ?1 AND (path = ?2 OR (path > ?3 AND path < ?4))"
-        );
+    pub fn stood_below(&self, source: &str, at: &Location) -> Result<Vec<Stood>, StoreError> {
         // `0` follows `/` in every alphabet that a database sorts bytes by.
+        let sql = format!(
+            "SELECT {STOOD} FROM locations WHERE source = ?1 AND path = ?2
+             UNION ALL SELECT {STOOD} FROM locations WHERE source = ?1 AND path > ?3 AND path < ?4
+             ORDER BY path"
+        );
         let (from, to) = (format!("{at}/"), format!("{at}0"));
-        self.all(&sql, (source, at.as_str(), from, to), Found::of)
+        self.all(&sql, (source, at.as_str(), from, to), Stood::of)
     }
 
     /// The file that was met at a location.
@@ -339,6 +385,15 @@ impl Tx<'_> {
              ORDER BY CASE WHEN missing_since IS NULL THEN 0 ELSE 1 END, first_seen, path"
         );
         self.all(&sql, [record], Found::of)
+    }
+
+    /// The file that leads a record, if one is there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn lead_of(&self, record: i64) -> Result<Option<Found>, StoreError> {
+        let first = self.locations_of(record)?.into_iter().next();
+        Ok(first.filter(|lead| lead.missing_since.is_none()))
     }
 
     /// Files of a source that hold this revision, or are missing since `since` or later and held
@@ -407,7 +462,8 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn assessment(&self, record: i64) -> Result<Option<Assessed>, StoreError> {
-        let sql = "SELECT rules, quality, heat, topic, queue, skipped, flips_at, hits FROM assessments WHERE record = ?1";
+        let sql = "SELECT s.hash, quality, heat, topic, queue, skipped, flips_at, hits
+                   FROM assessments a JOIN rule_sets s ON s.id = a.rules WHERE record = ?1";
         let row = self.one(sql, [record], |row| {
             let score = Score::new(row.get(1)?, row.get(2)?, row.get(3)?);
             let flips_at = time(row.get(6)?);
@@ -423,8 +479,7 @@ impl Tx<'_> {
         let Some((rules, score, queue, skipped, flips_at, hits)) = row else {
             return Ok(None);
         };
-        let hits =
-            serde_json::from_str(&hits).map_err(|error| StoreError::Odd(error.to_string()))?;
+        let hits = self.hits_of(&hits)?;
         Ok(Some(Assessed {
             rules,
             score,
@@ -451,11 +506,9 @@ impl Tx<'_> {
                        heat = excluded.heat, topic = excluded.topic, total = excluded.total, queue = excluded.queue,
                        skipped = excluded.skipped, flips_at = excluded.flips_at, hits = excluded.hits";
         let score = assessment.score;
-        let hits = serde_json::to_string(&assessment.hits)
-            .map_err(|error| StoreError::Odd(error.to_string()))?;
         let values = (
             record,
-            rules,
+            self.rule_set(rules)?,
             score.quality,
             score.heat,
             score.topic,
@@ -463,7 +516,7 @@ impl Tx<'_> {
             assessment.route.queue(),
             matches!(assessment.route, Route::Skipped(_)),
             micros(assessment.flips_at),
-            hits,
+            self.numbered(&assessment.hits)?,
         );
         self.run(sql, values)?;
         let sql = "UPDATE items SET score = ?2 WHERE record = ?1 AND score <> ?2";
@@ -471,29 +524,50 @@ impl Tx<'_> {
         self.put_shadow_hits(record, &assessment.shadow)
     }
 
-    /// Records that are there and were assessed by other rules, or whose age has changed what the
-    /// rules say: at most `limit`, after the record `after`; `waiting` only those with an open item.
+    /// Has records assessed again of which an age has changed what the rules say.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn make_flipped_stale(&self, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE assessments SET rules = 0, flips_at = NULL WHERE flips_at <= ?1";
+        self.run(sql, [Micros(now)]).map(drop)
+    }
+
+    /// Whether an age has changed what the rules say of a record.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_any_flipped(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM assessments WHERE flips_at <= ?1 LIMIT 1";
+        Ok(self.one(sql, [Micros(now)], |_| Ok(()))?.is_some())
+    }
+
+    /// Records that are there and were assessed by other rules: at most `limit`, after the one that
+    /// was given last; `waiting` only those with an open item.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn stale_assessments(
         &self,
-        (rules, now): (Hash, Timestamp),
+        rules: Hash,
         waiting: bool,
-        after: i64,
+        after: Stale,
         limit: usize,
-    ) -> Result<Vec<i64>, StoreError> {
-        let open = "SELECT i.record FROM items i JOIN records r ON r.id = i.record
-                    JOIN assessments a ON a.record = i.record
-                    WHERE i.record > ?3 AND i.status IN ('pending', 'held')
-                    AND r.gone_at IS NULL AND (a.rules <> ?1 OR a.flips_at <= ?2)
-                    ORDER BY i.record LIMIT ?4";
-        let all = "SELECT r.id FROM records r JOIN assessments a ON a.record = r.id
-                   WHERE r.id > ?3 AND r.gone_at IS NULL AND (a.rules <> ?1 OR a.flips_at <= ?2)
-                   ORDER BY r.id LIMIT ?4";
+    ) -> Result<Vec<Stale>, StoreError> {
+        let open = "SELECT a.rules, a.record FROM assessments a JOIN records r ON r.id = a.record
+                    WHERE (a.rules, a.record) > (?1, ?2) AND a.rules <> ?3 AND r.gone_at IS NULL
+                        AND EXISTS (SELECT 1 FROM items i WHERE i.record = a.record AND i.status IN ('pending', 'held'))
+                    ORDER BY a.rules, a.record LIMIT ?4";
+        let all = "SELECT a.rules, a.record FROM assessments a JOIN records r ON r.id = a.record
+                   WHERE (a.rules, a.record) > (?1, ?2) AND a.rules <> ?3 AND r.gone_at IS NULL
+                   ORDER BY a.rules, a.record LIMIT ?4";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rules = self.known_rule_set(rules)?.unwrap_or(-1);
         let sql = if waiting { open } else { all };
-        self.all(sql, (rules, Micros(now), after, limit), |row| row.get(0))
+        self.all(sql, (after.rules, after.record, rules, limit), |row| {
+            let (rules, record) = (row.get(0)?, row.get(1)?);
+            Ok(Stale { rules, record })
+        })
     }
 
     /// Has a record assessed again as soon as the rules name its source, even if they are the same.
@@ -502,8 +576,8 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn make_stale(&self, record: i64) -> Result<(), StoreError> {
         self.run(
-            "UPDATE assessments SET rules = ?2 WHERE record = ?1",
-            (record, Hash([0; 32])),
+            "UPDATE assessments SET rules = 0 WHERE record = ?1",
+            [record],
         )
         .map(drop)
     }
@@ -514,7 +588,11 @@ impl Tx<'_> {
     /// [`StoreError`].
     pub fn known_sources(&self) -> Result<Vec<String>, StoreError> {
         self.all(
-            "SELECT DISTINCT source FROM records ORDER BY source",
+            // DISTINCT would read the source of each record.
+            "WITH RECURSIVE known (name) AS (SELECT min(source) FROM records
+                 UNION ALL SELECT (SELECT min(source) FROM records WHERE source > name) FROM known
+                 WHERE name IS NOT NULL)
+             SELECT name FROM known WHERE name IS NOT NULL ORDER BY name",
             [],
             |row| row.get(0),
         )
@@ -607,21 +685,24 @@ impl Tx<'_> {
             .map(drop)
     }
 
-    /// Records of a source that have lost a file, and were not looked at since: no file holds them,
-    /// or the one that leads now holds another revision.
+    /// Records of a source that have lost a file, and were not looked at since: no file may hold them,
+    /// or the one that leads now may hold another revision. The schema keeps this list.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn unjudged(&self, source: &str) -> Result<Vec<i64>, StoreError> {
-        let sql = "SELECT id FROM records r WHERE source = ?1 AND gone_at IS NULL
-                       AND NOT EXISTS (SELECT 1 FROM locations WHERE record = r.id)
-                       AND NOT EXISTS (SELECT 1 FROM moved m WHERE m.record = r.id AND m.revision = r.revision)
-                   UNION
-                   SELECT r.id FROM locations l JOIN records r ON r.id = l.record
-                   WHERE l.source = ?1 AND l.revision <> r.revision AND l.missing_since IS NULL AND l.broken_reason IS NULL
-                       AND NOT EXISTS (SELECT 1 FROM locations o WHERE o.record = r.id AND o.missing_since IS NULL
-                           AND (o.first_seen < l.first_seen OR o.first_seen = l.first_seen AND o.path < l.path))";
+        let sql = "SELECT u.record FROM unjudged u JOIN records r ON r.id = u.record
+                   WHERE r.source = ?1 ORDER BY u.record";
         self.all(sql, [source], |row| row.get(0))
+    }
+
+    /// Notes that a record that had lost a file was looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn note_judged(&self, record: i64) -> Result<(), StoreError> {
+        self.run("DELETE FROM unjudged WHERE record = ?1", [record])
+            .map(drop)
     }
 
     /// Files that hold another revision of a record than the file that leads: source, location and
@@ -643,9 +724,16 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn file_counts(&self, source: &str) -> Result<(usize, usize), StoreError> {
-        let sql = "SELECT count(DISTINCT record) FILTER (WHERE broken_reason IS NULL),
-                          count(*) FILTER (WHERE broken_reason IS NOT NULL)
-                   FROM locations WHERE source = ?1 AND missing_since IS NULL";
+        let sql = "SELECT
+            (SELECT count(*) FROM (SELECT DISTINCT record FROM locations INDEXED BY locations_by_record
+                WHERE source = ?1 AND record IS NOT NULL))
+            - (SELECT count(*) FROM (SELECT DISTINCT record FROM locations o INDEXED BY locations_odd
+                WHERE source = ?1 AND record IS NOT NULL AND (missing_since IS NOT NULL OR broken_reason IS NOT NULL)
+                    AND NOT EXISTS (SELECT 1 FROM locations l WHERE l.record = o.record AND l.source = ?1
+                        AND l.missing_since IS NULL AND l.broken_reason IS NULL))),
+            (SELECT count(*) FROM locations INDEXED BY locations_odd
+                WHERE source = ?1 AND missing_since IS NULL AND broken_reason IS NOT NULL
+                    AND (missing_since IS NOT NULL OR broken_reason IS NOT NULL))";
         let number = |n: i64| usize::try_from(n).unwrap_or_default();
         let counts = self.one(sql, [source], |row| {
             Ok((number(row.get(0)?), number(row.get(1)?)))
@@ -663,18 +751,4 @@ impl Tx<'_> {
         let counts = self.one(sql, [source], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(counts.unwrap_or_default())
     }
-}
-
-fn packed_fields(fields: &Map) -> Result<Vec<u8>, StoreError> {
-    let json = serde_json::to_string(fields).map_err(|error| StoreError::Odd(error.to_string()))?;
-    Ok(packed(&json))
-}
-
-fn packed(text: &str) -> Vec<u8> {
-    lz4_flex::compress_prepend_size(text.as_bytes())
-}
-
-fn unpacked(bytes: &[u8]) -> Result<String, String> {
-    let text = lz4_flex::decompress_size_prepended(bytes).map_err(|error| error.to_string())?;
-    String::from_utf8(text).map_err(|error| error.to_string())
 }

@@ -65,6 +65,7 @@ impl Tx<'_> {
     pub fn stale_count(&self, source: &str, rules: Hash) -> Result<i64, StoreError> {
         let sql = "SELECT count(*) FROM records r JOIN assessments a ON a.record = r.id
                    WHERE r.source = ?1 AND r.gone_at IS NULL AND a.rules <> ?2";
+        let rules = self.known_rule_set(rules)?.unwrap_or(-1);
         let count = self.one(sql, (source, rules), |row| row.get(0))?;
         Ok(count.unwrap_or_default())
     }

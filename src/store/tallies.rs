@@ -2,8 +2,6 @@
 
 use super::{StoreError, Tx};
 use jiff::Timestamp;
-use serde::Deserialize;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Decisions, and open items, that are looked at for what rules and scores have to do with them.
@@ -136,14 +134,18 @@ impl Tx<'_> {
             "SELECT i.status, a.hits FROM ({DECIDED}) AS n JOIN items i ON i.id = n.item
              JOIN assessments a ON a.record = i.record WHERE i.status IN ('approved', 'rejected')"
         );
-        self.each(&decided, [NEWEST], |row| tally_hits(row, &mut tallies))?;
+        self.each(&decided, [NEWEST], |row| {
+            tally_hits(self, row, &mut tallies)
+        })?;
         let open = "SELECT i.status, a.hits FROM
                     (SELECT record, status FROM items WHERE queue = ?1 AND status IN ('pending', 'held')
                      ORDER BY arrived_at DESC, id DESC LIMIT ?2) AS i
                     JOIN assessments a ON a.record = i.record";
         let alike = NEWEST / i64::try_from(queues.len().max(1)).unwrap_or(NEWEST);
         for queue in queues {
-            self.each(open, (queue, alike), |row| tally_hits(row, &mut tallies))?;
+            self.each(open, (queue, alike), |row| {
+                tally_hits(self, row, &mut tallies)
+            })?;
         }
         Ok(tallies)
     }
@@ -164,24 +166,16 @@ impl Tx<'_> {
     }
 }
 
-/// Of a hit only which rule it is.
-#[derive(Deserialize)]
-struct Of<'h> {
-    #[serde(borrow)]
-    rule: Cow<'h, str>,
-}
-
 fn tally_hits(
+    tx: &Tx<'_>,
     row: &rusqlite::Row<'_>,
     tallies: &mut BTreeMap<String, Tally>,
 ) -> Result<(), StoreError> {
     let text = |at: usize| row.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
     let (status, hits) = (text(0)?, text(1)?);
-    let hits: Vec<Of<'_>> =
-        serde_json::from_str(hits).map_err(|error| StoreError::Odd(error.to_string()))?;
-    for hit in hits {
+    for hit in tx.hits_of(hits)? {
         if !tallies.contains_key(&*hit.rule) {
-            tallies.insert(hit.rule.clone().into_owned(), Tally::default());
+            tallies.insert(hit.rule.to_string(), Tally::default());
         }
         if let Some(tally) = tallies.get_mut(&*hit.rule) {
             tally.count(status);

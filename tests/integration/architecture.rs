@@ -19,11 +19,11 @@ const LAYERS: &[(&str, u8)] = &[
     ("report", 5),
     ("store", 4),
     ("rules", 3),
+    ("watch", 3),
     ("record", 2),
     ("item", 1),
     ("schedule", 1),
     ("token", 1),
-    ("watch", 1),
     ("config", 1),
 ];
 

@@ -5,6 +5,7 @@ use crate::record::value::{Map, Value};
 use crate::record::{Hash, Record};
 use crate::store::decide::Decision;
 use crate::store::items::Place;
+use crate::store::packing::Packed;
 use crate::store::past::PastPage;
 use crate::store::tallies::Tally;
 use proptest::prelude::*;
@@ -37,7 +38,9 @@ fn add(tx: &Tx<'_>, title: &str, queue: &str, now: Timestamp) -> i64 {
         decision: vec![],
     };
     let classes = tx.classes_id(&classes).unwrap();
-    let record = tx.add_record("news", &record, classes, now).unwrap();
+    let record = tx
+        .add_record("news", &record, &Packed::of(&record).unwrap(), classes, now)
+        .unwrap();
     let place = Place {
         queue,
         rank: 0.0,

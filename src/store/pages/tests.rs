@@ -99,8 +99,8 @@ fn add(tx: &Tx<'_>, n: usize, made: &Made) -> i64 {
     );
     let record: i64 = tx.one(sql, values, |row| row.get(0)).unwrap().unwrap();
     let sql = "INSERT INTO assessments (record, rules, quality, heat, topic, total, skipped, hits)
-               VALUES (?1, ?2, ?3, 0, 0, ?3, 0, '[]')";
-    tx.run(sql, (record, hash, made.score)).unwrap();
+               VALUES (?1, 0, ?2, 0, 0, ?2, 0, '[]')";
+    tx.run(sql, (record, made.score)).unwrap();
     let place = Place {
         queue: QUEUES[made.queue],
         rank: f64::from(made.rank) / 3.0,

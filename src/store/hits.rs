@@ -1,0 +1,210 @@
+//! What assessments have in common: the rule sets that made them, and the hits that they name by
+//! number. Five hits of 80 bytes are those of many records; stored with each, they were a fifth of
+//! the database.
+
+use super::{StoreError, Tx};
+use crate::record::Hash;
+use crate::rules::assess::Hit;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+/// What a transaction has looked up. It ends with it, since another may forget hits.
+#[derive(Default)]
+pub(super) struct Common {
+    rules: RefCell<Option<(Hash, i64)>>,
+    numbers: RefCell<HashMap<Hit, i64>>,
+    hits: RefCell<HashMap<i64, Hit>>,
+}
+
+impl Tx<'_> {
+    /// The number of a rule set; one that is new gets one.
+    pub(super) fn rule_set(&self, rules: Hash) -> Result<i64, StoreError> {
+        if let Some((known, id)) = *self.1.rules.borrow()
+            && known == rules
+        {
+            return Ok(id);
+        }
+        let id = match self.known_rule_set(rules)? {
+            Some(id) => id,
+            None => {
+                let sql = "INSERT INTO rule_sets (hash) VALUES (?1) RETURNING id";
+                let id = self.one(sql, [rules], |row| row.get(0))?;
+                id.ok_or_else(|| StoreError::Odd("a rule set was not added".into()))?
+            }
+        };
+        self.1.rules.replace(Some((rules, id)));
+        Ok(id)
+    }
+
+    /// The number of a rule set that has assessed something.
+    pub(super) fn known_rule_set(&self, rules: Hash) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT id FROM rule_sets WHERE hash = ?1";
+        self.one(sql, [rules], |row| row.get(0))
+    }
+
+    /// Hits as an assessment stores them: a JSON list of numbers.
+    pub(super) fn numbered(&self, hits: &[Hit]) -> Result<String, StoreError> {
+        let mut list = String::from("[");
+        for hit in hits {
+            let known = self.1.numbers.borrow().get(hit).copied();
+            let number = match known {
+                Some(number) => number,
+                None => {
+                    let number = self.number_of(hit)?;
+                    self.1.numbers.borrow_mut().insert(hit.clone(), number);
+                    number
+                }
+            };
+            if list.len() > 1 {
+                list.push(',');
+            }
+            list.push_str(&number.to_string());
+        }
+        list.push(']');
+        Ok(list)
+    }
+
+    fn number_of(&self, hit: &Hit) -> Result<i64, StoreError> {
+        let json =
+            serde_json::to_string(hit).map_err(|error| StoreError::Odd(error.to_string()))?;
+        let find = "SELECT id FROM hits WHERE hit = ?1";
+        if let Some(number) = self.one(find, [&json], |row| row.get(0))? {
+            return Ok(number);
+        }
+        let add = "INSERT INTO hits (hit) VALUES (?1) RETURNING id";
+        let number = self.one(add, [&json], |row| row.get(0))?;
+        number.ok_or_else(|| StoreError::Odd("a hit was not added".into()))
+    }
+
+    /// The hits that an assessment has stored.
+    pub(super) fn hits_of(&self, list: &str) -> Result<Vec<Hit>, StoreError> {
+        let numbers: Vec<i64> = numbers(list)?;
+        numbers.into_iter().map(|number| self.hit(number)).collect()
+    }
+
+    fn hit(&self, number: i64) -> Result<Hit, StoreError> {
+        if let Some(hit) = self.1.hits.borrow().get(&number) {
+            return Ok(hit.clone());
+        }
+        let sql = "SELECT hit FROM hits WHERE id = ?1";
+        let json: Option<String> = self.one(sql, [number], |row| row.get(0))?;
+        let odd = || StoreError::Odd(format!("there is no hit {number}"));
+        let hit: Hit = serde_json::from_str(&json.ok_or_else(odd)?)
+            .map_err(|error| StoreError::Odd(error.to_string()))?;
+        self.1.hits.borrow_mut().insert(number, hit.clone());
+        Ok(hit)
+    }
+
+    /// Forgets hits and rule sets that no assessment names any more, as each change of the rules
+    /// leaves them behind. Reads every assessment: about half a second for a million.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn forget_unnamed_hits(&self) -> Result<usize, StoreError> {
+        let mut named = HashSet::new();
+        let mut statement = self.0.prepare("SELECT hits FROM assessments")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let list = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+            named.extend(numbers(list)?);
+        }
+        let all: Vec<i64> = self.all("SELECT id FROM hits", [], |row| row.get(0))?;
+        let unnamed = all.into_iter().filter(|number| !named.contains(number));
+        let mut forgotten = 0;
+        for number in unnamed {
+            forgotten += self.run("DELETE FROM hits WHERE id = ?1", [number])?;
+        }
+        let sql = "DELETE FROM rule_sets WHERE id <> 0
+                   AND NOT EXISTS (SELECT 1 FROM assessments WHERE rules = rule_sets.id)";
+        self.run(sql, [])?;
+        Ok(forgotten)
+    }
+}
+
+fn numbers(list: &str) -> Result<Vec<i64>, StoreError> {
+    serde_json::from_str(list).map_err(|error| StoreError::Odd(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::record::Hash;
+    use crate::rules::assess::Hit;
+    use crate::rules::score::Axis;
+    use crate::store::Store;
+
+    fn hit(why: &str) -> Hit {
+        Hit {
+            rule: "sports".into(),
+            axis: Axis::Topic,
+            points: 5,
+            why: why.into(),
+            at: "rules/a.yaml:3".to_owned().into(),
+        }
+    }
+
+    #[test]
+    fn hits_come_back_in_their_order_and_are_stored_once() {
+        let mut store = Store::in_memory().unwrap();
+        let hits = [hit("b"), hit("a"), hit("b")];
+        let number = |store: &mut Store| store.write(|tx| tx.numbered(&hits)).unwrap();
+        let first = number(&mut store);
+        assert_eq!(first, number(&mut store));
+        let read = store.read(|tx| tx.hits_of(&first)).unwrap();
+        assert_eq!(read, hits);
+        let count = "SELECT count(*) FROM hits";
+        let count: i64 = store
+            .connection
+            .query_row(count, [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(count, 2);
+    }
+
+    #[test]
+    fn what_a_failed_transaction_has_numbered_is_not_remembered() {
+        let mut store = Store::in_memory().unwrap();
+        let failed = store.write(|tx| {
+            tx.rule_set(Hash([1; 32]))?;
+            tx.numbered(&[hit("a")])?;
+            Err::<(), _>(crate::store::StoreError::Odd("no".into()))
+        });
+        assert!(failed.is_err());
+        let list = store.write(|tx| tx.numbered(&[hit("a")])).unwrap();
+        assert_eq!(store.read(|tx| tx.hits_of(&list)).unwrap(), [hit("a")]);
+        assert_eq!(
+            store.read(|tx| tx.known_rule_set(Hash([1; 32]))).unwrap(),
+            None
+        );
+    }
+
+    #[test]
+    fn only_hits_that_no_assessment_names_are_forgotten() {
+        let mut store = Store::in_memory().unwrap();
+        let (kept, other) = store
+            .write(|tx| {
+                tx.0.execute_batch(
+                    "INSERT INTO field_classes (id, classes) VALUES (1, '{}');
+                     INSERT INTO records (id, source, identity, revision, signal, classes, published, first_seen, changed_at, fields, body)
+                     VALUES (1, 'news', 'a', zeroblob(32), zeroblob(32), 1, 0, 0, 0, x'', x'')",
+                )?;
+                let (kept, other) = (tx.numbered(&[hit("a"), hit("b")])?, tx.numbered(&[hit("c")])?);
+                let (used, _) = (tx.rule_set(Hash([1; 32]))?, tx.rule_set(Hash([2; 32]))?);
+                let sql = "INSERT INTO assessments (record, rules, quality, heat, topic, total, skipped, hits)
+                           VALUES (1, ?1, 0, 0, 5, 5, 0, ?2)";
+                tx.run(sql, (used, &kept))?;
+                Ok::<_, crate::store::StoreError>((kept, other))
+            })
+            .unwrap();
+        assert_eq!(store.write(|tx| tx.forget_unnamed_hits()).unwrap(), 1);
+        assert_eq!(store.read(|tx| tx.hits_of(&kept)).unwrap().len(), 2);
+        assert!(store.read(|tx| tx.hits_of(&other)).is_err());
+        let known = |n: u8| {
+            store.connection.query_row(
+                "SELECT count(*) FROM rule_sets WHERE hash = ?1",
+                [Hash([n; 32])],
+                |row| row.get(0),
+            )
+        };
+        let known: [i64; 3] = [0, 1, 2].map(|n| known(n).unwrap());
+        assert_eq!(known, [1, 1, 0]);
+    }
+}
