@@ -22,6 +22,7 @@ pub mod past;
 pub mod records;
 pub mod relay;
 pub mod restore;
+pub mod retention;
 pub mod service;
 pub mod settings;
 pub mod shadow;
@@ -40,7 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     include_str!("store/migrations/0001_line.sql"),
     include_str!("store/migrations/0002_flag.sql"),
     include_str!("store/migrations/0003_shadow.sql"),
@@ -55,6 +56,7 @@ const MIGRATIONS: [&str; 14] = [
     include_str!("store/migrations/0012_pages.sql"),
     include_str!("store/migrations/0013_metrics.sql"),
     include_str!("store/migrations/0014_lean.sql"),
+    include_str!("store/migrations/0015_retention.sql"),
 ];
 
 /// The least SQLite: earlier ones can corrupt a database in WAL mode when two connections write

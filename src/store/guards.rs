@@ -7,6 +7,8 @@ use crate::store::items::{Item, Place};
 use crate::store::mails::NewMail;
 use std::collections::BTreeSet;
 
+mod spent;
+
 const STATUSES: [Status; 6] = [
     Status::Pending,
     Status::Held,
