@@ -19,6 +19,7 @@ use crate::notify::outbox::Outbox;
 use crate::rules::RuleSet;
 use crate::store::Store;
 use crate::store::lock::Lock;
+use crate::store::retention;
 use crate::{http, intake, notify, write_back};
 use anyhow::Context;
 use jiff::Timestamp;
@@ -207,6 +208,8 @@ pub async fn run(
                         stopped.is_asked() || force.get().hash != rules.hash
                     };
                     intake::reassess(store, &rules, now, &ends)?;
+                    // Once a day; what is new goes first.
+                    retention::tick(store, &rules, now, &ends)?;
                     Ok(())
                 })
             }),

@@ -414,7 +414,7 @@ pub struct RulesLine {
 /// The last run of a kind of work.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct RunLine {
-    /// `scan` or `notify`.
+    /// `scan`, `notify` or `retention`.
     pub kind: String,
     /// When.
     #[schemars(extend("format" = "date-time"))]

@@ -1,4 +1,4 @@
-//! `copydesk scan`: one pass, then one write-back tick.
+//! `copydesk scan`: one pass, then one write-back tick; once a day what is old is forgotten.
 
 use super::screen::counted;
 use super::{Desk, Exit, Usage};
@@ -6,6 +6,7 @@ use crate::daemon;
 use crate::intake::{self, Control};
 use crate::store::Store;
 use crate::store::lock::Lock;
+use crate::store::retention;
 use crate::write_back;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
@@ -44,7 +45,9 @@ pub(super) fn run(desk: &mut Desk<'_>, args: &Args) -> anyhow::Result<Exit> {
         };
         let (counts, _) = intake::scan(&mut store, &rules, desk.now, &control)?;
         bar.finish_and_clear();
-        (counts, write_back::tick(&mut store, &rules, desk.now)?)
+        let outcomes = write_back::tick(&mut store, &rules, desk.now)?;
+        retention::tick(&mut store, &rules, desk.now, &|| false)?;
+        (counts, outcomes)
     };
     for outcome in &outcomes {
         if let Some(trouble) = super::decide::trouble(outcome) {

@@ -178,7 +178,9 @@ impl View {
     fn counted(&self, run: &RunLine) -> String {
         let counts = run.counts.as_object().into_iter().flatten();
         let counts = counts.filter(|(_, count)| count.as_i64().is_some_and(|n| n > 0));
-        let counts: Vec<String> = counts.map(|(of, n)| format!("{n} {of}")).collect();
+        let counts: Vec<String> = counts
+            .map(|(of, n)| format!("{n} {}", of.replace('_', "-")))
+            .collect();
         counts.join(", ")
     }
 

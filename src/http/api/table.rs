@@ -394,7 +394,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         verb: Verb::Get,
         path: "/events",
         name: "events",
-        summary: "What happened to all items since an event, oldest first. Asked again with the `next` of the last answer it misses nothing.",
+        summary: "What happened to all items since an event, oldest first. Asked again with the `next` of the last answer it misses nothing, unless it is not asked for as long as events are kept (`retention` in the rules).",
         params: &[
             query(
                 "after",
