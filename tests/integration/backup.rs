@@ -98,6 +98,7 @@ fn a_copy_is_checked_and_told_of() {
             mail 0 sent, 1 held
             rules 1 rule, 1 reviewer (7aefde36eb68)
             last notify 2026-03-02T09:00:00Z
+            last retention 2026-03-02T09:00:00Z
             last scan 2026-03-02T09:00:00Z
         "#]],
     );

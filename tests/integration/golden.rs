@@ -322,6 +322,7 @@ fn a_write_that_would_guess_is_left_to_a_person() {
 
             mail 0 sent
             rules 1 rule, 1 reviewer (7aefde36eb68)
+            last retention 2026-03-02T09:00:00Z
             last scan 2026-03-02T09:00:00Z
         "#]],
     );

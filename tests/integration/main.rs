@@ -50,6 +50,7 @@ mod race;
 mod readme;
 mod records;
 mod relay;
+mod retention;
 mod review;
 mod roles;
 mod rules;

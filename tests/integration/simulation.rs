@@ -9,6 +9,7 @@
 //! steps. A seed that fails is printed with them.
 
 mod ledger;
+mod old;
 mod post;
 mod upstream;
 mod world;
@@ -27,6 +28,8 @@ use copydesk::rules::RuleSet;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, Row};
 use tempfile::TempDir;
+
+pub(crate) use post::tells_of;
 
 use crate::service::rounds;
 use world::{Ground, World};
@@ -244,7 +247,9 @@ fn told(seed: u64, run: &Run) -> String {
 }
 
 /// What must have happened in a long enough run, besides the world's own events.
-const HAPPENS: [&str; 17] = [
+const HAPPENS: [&str; 19] = [
+    "events forgotten",
+    "mails forgotten",
     "commit refused",
     "statement refused",
     "crash",

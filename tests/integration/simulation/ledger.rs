@@ -71,7 +71,12 @@ pub(super) struct Ledger {
     events: i64,
     by_queue: BTreeSet<String>,
     failed_mails: BTreeSet<i64>,
-    mails: usize,
+    /// The newest mail.
+    mail: i64,
+    /// The Message-IDs of all mails, also of those that are forgotten.
+    known: BTreeSet<String>,
+    /// Which mail that was sent told whom of what first.
+    told: BTreeMap<(String, String), i64>,
     refusals: u64,
     /// The flags before the last write-back.
     pub(super) before: BTreeMap<Key, Option<bool>>,
@@ -398,21 +403,22 @@ impl World<'_> {
                 row.get::<_, i64>(4)?,
             ))
         });
-        let mut new: Vec<&String> = mails[self.ledger.mails..]
-            .iter()
-            .map(|mail| &mail.2)
-            .collect();
+        let new = mails.iter().filter(|mail| mail.0 > self.ledger.mail);
+        let mut new: Vec<&String> = new.map(|mail| &mail.2).collect();
         let count = new.len();
         new.sort();
         new.dedup();
         if new.len() < count {
             return Err("somebody is written to twice at once".into());
         }
-        self.ledger.mails = mails.len();
-        let (mut known, mut newly_failed) = (BTreeSet::new(), 0);
-        let mut told: BTreeMap<(&str, String), i64> = BTreeMap::new();
+        let newest = mails.last().map_or(0, |mail| mail.0);
+        if newest < self.ledger.mail {
+            return Err(format!("the newest mail, {}, is gone", self.ledger.mail));
+        }
+        self.ledger.mail = newest;
+        let mut newly_failed = 0;
         for (id, message, to, status, created) in &mails {
-            known.insert(message.as_str());
+            self.ledger.known.insert(message.clone());
             let letter = post.letters.get(message);
             let copies = letter.map_or(0, |letter| letter.copies.len());
             if status == "sent" && !letter.is_some_and(|letter| letter.answered) {
@@ -438,14 +444,16 @@ impl World<'_> {
                 return Err(format!("mail {id} is not the same each time"));
             }
             for name in letter.told().1 {
-                let before = told.get(&(to.as_str(), name.clone()));
-                if let Some(before) = before {
+                let told = &mut self.ledger.told;
+                let before = told.get(&(to.clone(), name.clone()));
+                if let Some(before) = before.filter(|before| *before < id) {
                     return Err(format!(
                         "mail {id} tells {to} of {name}, as mail {before} did"
                     ));
                 }
                 if status == "sent" {
-                    told.insert((to.as_str(), name), *id);
+                    let first = told.entry((to.clone(), name)).or_insert(*id);
+                    *first = (*first).min(*id);
                 }
             }
         }
@@ -455,7 +463,8 @@ impl World<'_> {
             ));
         }
         self.ledger.refusals = post.refusals();
-        match post.letters.keys().find(|id| !known.contains(id.as_str())) {
+        let known = &self.ledger.known;
+        match post.letters.keys().find(|id| !known.contains(*id)) {
             Some(id) => Err(format!("{id} was sent and is not known")),
             None => Ok(()),
         }

@@ -30,32 +30,37 @@ pub(super) struct Letter {
 }
 
 impl Letter {
-    /// What it tells of, as `7@1`: all of it, and that which it calls new or changed.
+    /// What it tells of, as [`tells_of`] says.
     pub(super) fn told(&self) -> (BTreeSet<String>, BTreeSet<String>) {
-        let (mut all, mut news) = (BTreeSet::new(), BTreeSet::new());
         let text = self.copies.first().map(String::as_str).unwrap_or_default();
-        let mut is_news = false;
-        let text = text.lines().take_while(|line| !line.contains("text/html"));
-        for line in text {
-            if line.starts_with("New for you (") || line.starts_with("Changed since you looked (") {
-                is_news = true;
-            } else if line.starts_with("Overdue (") || line.starts_with("Still waiting") {
-                is_news = false;
-            }
-            let name = line.trim_start().split(' ').next();
-            let name = name.unwrap_or_default();
-            let is_name = name.split_once('@').is_some_and(|(id, version)| {
-                id.parse::<i64>().is_ok() && version.parse::<i64>().is_ok()
-            });
-            if is_name {
-                all.insert(name.to_owned());
-                if is_news {
-                    news.insert(name.to_owned());
-                }
+        tells_of(text)
+    }
+}
+
+/// What a mail tells of, as `7@1`: all of it, and that which it calls new or changed.
+pub(crate) fn tells_of(text: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut all, mut news) = (BTreeSet::new(), BTreeSet::new());
+    let mut is_news = false;
+    let text = text.lines().take_while(|line| !line.contains("text/html"));
+    for line in text {
+        if line.starts_with("New for you (") || line.starts_with("Changed since you looked (") {
+            is_news = true;
+        } else if line.starts_with("Overdue (") || line.starts_with("Still waiting") {
+            is_news = false;
+        }
+        let name = line.trim_start().split(' ').next();
+        let name = name.unwrap_or_default();
+        let is_name = name.split_once('@').is_some_and(|(id, version)| {
+            id.parse::<i64>().is_ok() && version.parse::<i64>().is_ok()
+        });
+        if is_name {
+            all.insert(name.to_owned());
+            if is_news {
+                news.insert(name.to_owned());
             }
         }
-        (all, news)
     }
+    (all, news)
 }
 
 /// The server as one seed sees it.

@@ -15,12 +15,13 @@ use copydesk::notify::{self, When};
 use copydesk::record::Hash;
 use copydesk::review::{self, Actor, Request, ReviewError};
 use copydesk::rules::RuleSet;
-use copydesk::store::Store;
+use copydesk::store::{Store, retention};
 use copydesk::write_back;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
 use super::ledger::{Asked, Ledger};
+use super::old::answers;
 use super::post::{self, Post};
 use super::upstream::{Content, File, Files, Key, SOURCES};
 use crate::crash::Random;
@@ -64,13 +65,14 @@ pub(super) struct World<'g> {
 }
 
 /// What happens, how often, and how it is counted.
-pub(super) const EVENTS: [(u64, &str); 33] = [
+pub(super) const EVENTS: [(u64, &str); 34] = [
     (50, "pass"),
     (20, "look at some files"),
     (45, "write-back"),
     (45, "notify"),
     (8, "notify now"),
     (6, "what time does"),
+    (8, "what is old goes"),
     (36, "approve"),
     (16, "reject"),
     (6, "hold"),
@@ -244,6 +246,7 @@ impl<'g> World<'g> {
                 let pass = |store: &mut Store, _: &RuleSet, now| intake::pass_time(store, now);
                 self.desk(event, pass).map(|_| true)
             }
+            "what is old goes" => self.forget().map(|()| true),
             "approve" | "reject" | "hold" | "reopen" => self.decide(event.parse().unwrap()),
             "stale version" | "two at once" => self.decide_stale(event),
             "request repeated" | "request reused" => self.ask_again(event == "request reused"),
@@ -530,6 +533,34 @@ impl<'g> World<'g> {
         };
         self.ledger.copies_before = answered;
         self.desk_or(what, work).map(drop)
+    }
+
+    /// Forgets what is a week old: whatever the desk asks of what is left is answered as before.
+    fn forget(&mut self) -> Checked {
+        if self.chance(2) {
+            self.later(8 * 86_400);
+        }
+        let week = SignedDuration::from_hours(7 * 24);
+        let work = |store: &mut Store, rules: &RuleSet, now: Timestamp| {
+            let before = answers(store, rules, now);
+            let done = retention::forget(store, (week, week), now, &|| false);
+            let after = answers(store, rules, now);
+            if let Some((before, after)) = before.iter().zip(&after).find(|(b, a)| b != a) {
+                return Err(format!("{before}\nbecame\n{after}"));
+            }
+            let gone = done.map_err(|error| error.to_string())?;
+            Ok(gone.unwrap_or_default())
+        };
+        let gone = self.desk_or("what is old goes", work)?;
+        let gone = gone.unwrap_or_default();
+        for (kind, count) in [
+            ("events forgotten", gone.events),
+            ("mails forgotten", gone.mails),
+            ("write-backs forgotten", gone.write_backs),
+        ] {
+            *self.counts.entry(kind).or_default() += count as u64;
+        }
+        Ok(())
     }
 
     // Reviewers.
