@@ -315,7 +315,7 @@ pub struct Desk {
     pub link_threshold: i64,
     /// Whether pages show pictures: `show`, `ask` or `never`.
     pub pictures: &'static str,
-    /// How long events and sent mails are kept.
+    /// How long events and sent mails are kept: see `store::retention`.
     pub retention: (SignedDuration, SignedDuration),
     /// How often a decision is written again over an upstream that takes it back.
     pub reassert: Reassert,
