@@ -409,7 +409,8 @@ impl Tx<'_> {
     ) -> Result<Vec<Found>, StoreError> {
         let sql = format!(
             "SELECT {FOUND} FROM locations
-             WHERE source = ?1 AND revision = ?2 AND (missing_since >= ?3 OR missing_since IS NULL)
+             WHERE substr(revision, 1, 8) = substr(?2, 1, 8) AND source = ?1 AND revision = ?2
+                 AND (missing_since >= ?3 OR missing_since IS NULL)
              ORDER BY missing_since IS NULL, missing_since, path LIMIT 50"
         );
         self.all(&sql, (source, revision, Micros(since)), Found::of)
@@ -516,7 +517,7 @@ impl Tx<'_> {
             assessment.route.queue(),
             matches!(assessment.route, Route::Skipped(_)),
             micros(assessment.flips_at),
-            self.numbered(&assessment.hits)?,
+            self.hit_list(&assessment.hits)?,
         );
         self.run(sql, values)?;
         let sql = "UPDATE items SET score = ?2 WHERE record = ?1 AND score <> ?2";

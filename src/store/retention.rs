@@ -121,6 +121,7 @@ pub fn tick(
         forget(store, rules.desk.retention, now, stop)?
     };
     if let Some(forgotten) = &forgotten {
+        store.write(|tx| tx.forget_unnamed_hits())?;
         let counts = serde_json::to_string(forgotten).unwrap_or_default();
         store.write(|tx| tx.note_run("retention", rules.hash, &counts, now))?;
     }

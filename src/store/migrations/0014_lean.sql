@@ -9,7 +9,8 @@ CREATE TABLE rule_sets (
 INSERT INTO rule_sets (id, hash) VALUES (0, zeroblob(32));
 INSERT OR IGNORE INTO rule_sets (hash) SELECT DISTINCT rules FROM assessments;
 
--- Why points were given: a few reasons are those of all records.
+-- Why points were given: a few reasons are those of all records. What a record's own number does
+-- (`heat 44 × 0.5`) is here without number and points, which stand with the assessment.
 CREATE TABLE hits (
     id  INTEGER PRIMARY KEY,
     hit TEXT NOT NULL UNIQUE     -- JSON
@@ -26,7 +27,7 @@ CREATE TABLE assessments_lean (
     queue    TEXT,               -- NULL: unrouted
     skipped  INTEGER NOT NULL CHECK (skipped IN (0, 1)),
     flips_at INTEGER,            -- when an age next changes it
-    hits     TEXT NOT NULL       -- JSON: numbers of hits, in their order
+    hits     TEXT NOT NULL       -- JSON: numbers of hits, or [number, points, "44"]
 ) STRICT;
 INSERT INTO assessments_lean
     SELECT a.record, (SELECT s.id FROM rule_sets s WHERE s.hash = a.rules), a.quality, a.heat, a.topic, a.total,
@@ -41,6 +42,8 @@ CREATE INDEX assessments_by_rules ON assessments (rules, record);
 
 -- Files that are not as most are: few, and asked for often.
 CREATE INDEX locations_odd ON locations (source, record) WHERE missing_since IS NOT NULL OR broken_reason IS NOT NULL;
+DROP INDEX locations_by_revision;
+CREATE INDEX locations_by_revision ON locations (substr(revision, 1, 8)); -- enough to find one by
 DROP INDEX locations_by_record;
 CREATE INDEX locations_by_record ON locations (record, source);
 

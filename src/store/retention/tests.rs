@@ -564,7 +564,7 @@ fn a_reopening_takes_back_the_same_whatever_write_backs_are_forgotten() {
 }
 
 /// What bounds each table, so that none grows for ever unseen.
-const BOUNDS: [(&str, &str); 26] = [
+const BOUNDS: [(&str, &str); 29] = [
     ("api_tokens", "what editors make"),
     ("assessments", "records"),
     ("backup", "one row"),
@@ -572,6 +572,10 @@ const BOUNDS: [(&str, &str); 26] = [
     ("events", "retention"),
     ("failures", "the loops of the service"),
     ("field_classes", "what editors write in the rules"),
+    (
+        "hits",
+        "the rules in force: what no assessment names is forgotten",
+    ),
     ("items", "records"),
     ("locations", "files: those that are gone are dropped"),
     ("mail_log", "retention"),
@@ -580,6 +584,7 @@ const BOUNDS: [(&str, &str); 26] = [
     ("records", "stories: each has one for good"),
     ("relay", "one row"),
     ("restores", "what operators do"),
+    ("rule_sets", "those that have assessed what is there"),
     ("runs", "kinds of work"),
     ("schedules", "reviewers"),
     ("schema_version", "versions"),
@@ -593,6 +598,7 @@ const BOUNDS: [(&str, &str); 26] = [
     ),
     ("sources", "what editors write in the rules"),
     ("suspended", "addresses of reviewers"),
+    ("unjudged", "records"),
     (
         "write_backs",
         "decisions, and retention: each file's first two, and its last",
