@@ -22,6 +22,7 @@ pub use plan::{Owed, Plan};
 
 use crate::notify::letter::Links;
 use crate::notify::outbox::{Delivered, Outbox, Sent, Way};
+use crate::notify::plan::View;
 use crate::notify::smtp::Session;
 use crate::rules::{Reviewer, RuleSet};
 use crate::schedule::rfc3339;
@@ -76,11 +77,8 @@ pub fn tick_by(
     let mut sent = Sent::default();
     outbox::look_after_abandoned(store, now)?;
     let reached = outbox::deliver(store, outbox, &mut sent, clock)?;
-    if when == When::Now || store.read(|tx| plan::may_be_owed(tx, rules, now))? {
-        write_owed(store, rules, outbox, &mut sent, (when, now))?;
-        if reached {
-            outbox::deliver(store, outbox, &mut sent, clock)?;
-        }
+    if write_owed(store, rules, outbox, &mut sent, (when, now))? && reached {
+        outbox::deliver(store, outbox, &mut sent, clock)?;
     }
     let unsent = store.read(|tx| tx.unsent_mails())?;
     sent.waiting = unsent
@@ -96,42 +94,78 @@ pub fn tick_by(
     Ok(sent)
 }
 
-/// Writes and stores what is owed.
+/// Writes and stores what is owed. Says whether anything may have been.
 fn write_owed(
     store: &mut Store,
     rules: &RuleSet,
     outbox: &Outbox,
     sent: &mut Sent,
     (when, now): (When, Timestamp),
-) -> Result<(), NotifyError> {
-    let links = outbox.links(now)?;
-    // What is owed is seen and stored in one transaction, so that two processes do not tell twice.
-    store.write(|tx| {
-        let unsent = tx.unsent_mails()?;
-        let suspended = tx.suspended(now)?;
-        for plan in plan::plans(tx, rules, links.as_ref(), (when, now))? {
-            let to = &plan.reviewer.email;
-            // Her time is not kept while a mail to her waits: it comes when that is sent.
-            if sent.has_failed(to) || unsent.iter().any(|(waits, _)| waits == to) {
-                continue;
-            }
-            if let Some(at) = plan.kept {
-                tx.keep_to(to, at)?;
-            }
-            let Some(owed) = plan.owed() else { continue };
-            if let Some(suspended) = suspended.iter().find(|s| s.address == *to) {
-                let (until, answer) = (rfc3339(suspended.until), &suspended.answer);
-                sent.failed(to, format!("it is suspended until {until}: the server refused it three times within a day: {answer}"));
-                continue;
-            }
-            // One address that cannot be written to does not keep the others waiting.
-            if let Err(error) = queue(tx, &plan, owed, outbox, now)? {
-                tracing::warn!("A mail could not be written: {error}");
-                sent.failed(to, error.to_string());
+) -> Result<bool, NotifyError> {
+    let may_be_owed = |tx: &Tx<'_>, reviewer: &&Reviewer| match when {
+        When::Now => Ok(true),
+        When::Scheduled => plan::may_be_owed(tx, &rules.desk, reviewer, now),
+    };
+    let (reviewers, mut view) = store.read(|tx| {
+        let mut reviewers = Vec::new();
+        for reviewer in &rules.reviewers {
+            if may_be_owed(tx, &reviewer)? {
+                reviewers.push(reviewer);
             }
         }
-        Ok(())
-    })
+        let view = (!reviewers.is_empty()).then(|| View::of(tx, rules, now));
+        Ok::<_, StoreError>((reviewers, view.transpose()?))
+    })?;
+    if reviewers.is_empty() {
+        return Ok(false);
+    }
+    let links = outbox.links(now)?;
+    // What is owed to one is seen and stored in one transaction, so that two processes do not tell
+    // twice; with all in one, a thousand reviewers would keep everybody waiting.
+    for reviewer in reviewers {
+        store.write(|tx| {
+            let seen = match view.take() {
+                Some(view) => view.renewed(tx, rules, now)?,
+                None => View::of(tx, rules, now)?,
+            };
+            let plan = plan::plan(tx, rules, (&seen, reviewer), links.as_ref(), (when, now))?;
+            view = Some(seen);
+            write_to(tx, &plan, outbox, sent, now)
+        })?;
+    }
+    Ok(true)
+}
+
+/// Writes and stores what is owed to one reviewer.
+fn write_to(
+    tx: &Tx<'_>,
+    plan: &Plan<'_>,
+    outbox: &Outbox,
+    sent: &mut Sent,
+    now: Timestamp,
+) -> Result<(), NotifyError> {
+    let to = &plan.reviewer.email;
+    // Her time is not kept while a mail to her waits: it comes when that is sent.
+    if sent.has_failed(to) || tx.unsent_mails()?.iter().any(|(waits, _)| waits == to) {
+        return Ok(());
+    }
+    if let Some(at) = plan.kept {
+        tx.keep_to(to, at)?;
+    }
+    let Some(owed) = plan.owed() else {
+        return Ok(());
+    };
+    if let Some(suspended) = tx.suspended(now)?.iter().find(|s| s.address == *to) {
+        let (until, answer) = (rfc3339(suspended.until), &suspended.answer);
+        sent.failed(to, format!("it is suspended until {until}: the server refused it three times within a day: {answer}"));
+        return Ok(());
+    }
+    // One address that cannot be written to does not keep the others waiting.
+    if let Err(error) = queue(tx, plan, owed, outbox, now)? {
+        tracing::warn!("A mail could not be written: {error}");
+        sent.failed(to, error.to_string());
+    }
+    Ok(())
 }
 
 /// Writes a mail and stores it to be sent.

@@ -4,7 +4,7 @@ use crate::notify::due::{Due, Moment, Reason, SET_BACK, Silence, When};
 use crate::notify::letter::{Entry, IN_FULL, Letter, Links, Section, Tone, Writer, counted};
 use crate::notify::waiting::{self, Waiting};
 use crate::record::shown;
-use crate::rules::{Reviewer, Role, RuleSet};
+use crate::rules::{Desk, Reviewer, Role, RuleSet};
 use crate::schedule::{cron, rough};
 use crate::store::late::Job;
 use crate::store::mails::{Telling, Told};
@@ -55,48 +55,82 @@ impl Plan<'_> {
     }
 }
 
-/// Whether anything may be owed now, asked without looking at all that waits: a time has come, what
-/// cannot wait is untold, or something is overdue for long.
+/// Whether anything may be owed to a reviewer now, asked without looking at all that waits: a time
+/// has come, what cannot wait is untold, or something is overdue for long.
 pub(super) fn may_be_owed(
     tx: &Tx<'_>,
-    rules: &RuleSet,
+    desk: &Desk,
+    reviewer: &Reviewer,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let (first, second) = rules.desk.escalate;
-    let (unsent, suspended) = (tx.unsent_mails()?, tx.suspended(now)?);
-    for reviewer in &rules.reviewers {
-        let (email, zone) = (&reviewer.email, &reviewer.timezone);
-        // Nothing new is written to her until that is sent.
-        if unsent.iter().any(|(to, _)| to == email) {
-            continue;
-        }
-        let kept_to = tx.kept_to(email)?.filter(|to| *to <= now + SET_BACK);
-        if let Some(schedule) = &reviewer.digest
-            && cron::due(schedule, zone, kept_to, now).is_some()
-        {
+    let (first, second) = desk.escalate;
+    let (email, zone) = (&reviewer.email, &reviewer.timezone);
+    // Nothing new is written to her until that is sent.
+    if tx.unsent_mails()?.iter().any(|(to, _)| to == email) {
+        return Ok(false);
+    }
+    let kept_to = tx.kept_to(email)?.filter(|to| *to <= now + SET_BACK);
+    if let Some(schedule) = &reviewer.digest
+        && cron::due(schedule, zone, kept_to, now).is_some()
+    {
+        return Ok(true);
+    }
+    let own = tx.own_settings(email)?;
+    let is_silent = own.stopped || own.paused_until.is_some_and(|until| until > now);
+    if is_silent || tx.suspended(now)?.iter().any(|s| s.address == *email) {
+        return Ok(false);
+    }
+    for queue in &reviewer.alert {
+        if tx.has_untold(queue, email)? {
             return Ok(true);
         }
-        let own = tx.own_settings(email)?;
-        let is_silent = own.stopped || own.paused_until.is_some_and(|until| until > now);
-        if is_silent || suspended.iter().any(|s| s.address == *email) {
+    }
+    let limits = [(1, first), (2, second)];
+    for (level, after) in limits.iter().filter(|_| reviewer.role == Role::Editor) {
+        let Ok(before) = now.checked_sub(*after) else {
             continue;
-        }
-        for queue in &reviewer.alert {
-            if tx.has_untold(queue, email)? {
-                return Ok(true);
-            }
-        }
-        let limits = [(1, first), (2, second)];
-        for (level, after) in limits.iter().filter(|_| reviewer.role == Role::Editor) {
-            let Ok(before) = now.checked_sub(*after) else {
-                continue;
-            };
-            if tx.has_unescalated(email, *level, before)? {
-                return Ok(true);
-            }
+        };
+        if tx.has_unescalated(email, *level, before)? {
+            return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// What every mail of a tick is written from.
+pub(super) struct View {
+    waiting: Vec<Waiting>,
+    troubles: Vec<String>,
+    /// The newest event: what waits is as it was while there is no newer one.
+    upto: i64,
+}
+
+impl View {
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) fn of(tx: &Tx<'_>, rules: &RuleSet, now: Timestamp) -> Result<Self, StoreError> {
+        Ok(Self {
+            waiting: waiting::waiting(tx, rules, now)?,
+            troubles: troubles(tx, rules, now)?,
+            upto: tx.newest_event()?,
+        })
+    }
+
+    /// The same, or a new one if something happened to an item since.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) fn renewed(
+        self,
+        tx: &Tx<'_>,
+        rules: &RuleSet,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        if tx.newest_event()? == self.upto {
+            return Ok(self);
+        }
+        Self::of(tx, rules, now)
+    }
 }
 
 /// What is owed to each reviewer.
@@ -109,86 +143,99 @@ pub(super) fn plans<'r>(
     links: Option<&Links>,
     (when, now): (When, Timestamp),
 ) -> Result<Vec<Plan<'r>>, StoreError> {
-    let waiting = waiting::waiting(tx, rules, now)?;
-    let troubles = troubles(tx, rules, now)?;
-    let mut plans = Vec::new();
-    for reviewer in &rules.reviewers {
-        let email = &reviewer.email;
-        let own = tx.own_settings(email)?;
-        let (told, last) = tx.told(email)?;
-        let given_up = tx.given_up(email)?;
-        let hers: Vec<&Waiting> = waiting
-            .iter()
-            .filter(|w| reviewer.reads(&w.queue) || w.assigned_to.as_ref() == Some(email))
-            .collect();
-        let moment = Moment {
+    let view = View::of(tx, rules, now)?;
+    let reviewers = rules.reviewers.iter();
+    reviewers
+        .map(|reviewer| plan(tx, rules, (&view, reviewer), links, (when, now)))
+        .collect()
+}
+
+/// What is owed to a reviewer.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn plan<'r>(
+    tx: &Tx<'_>,
+    rules: &RuleSet,
+    (view, reviewer): (&View, &'r Reviewer),
+    links: Option<&Links>,
+    (when, now): (When, Timestamp),
+) -> Result<Plan<'r>, StoreError> {
+    let email = &reviewer.email;
+    let own = tx.own_settings(email)?;
+    let (told, last) = tx.told(email)?;
+    let given_up = tx.given_up(email)?;
+    let hers: Vec<&Waiting> = view
+        .waiting
+        .iter()
+        .filter(|w| reviewer.reads(&w.queue) || w.assigned_to.as_ref() == Some(email))
+        .collect();
+    let moment = Moment {
+        reviewer,
+        own: &own,
+        waiting: &hers,
+        told: &told,
+        last,
+        given_up: &given_up,
+        kept_to: tx.kept_to(email)?,
+        when,
+        now,
+    };
+    let mut sheet = Sheet {
+        tx,
+        rules,
+        writer: Writer {
             reviewer,
-            own: &own,
-            waiting: &hers,
-            told: &told,
-            last,
-            given_up: &given_up,
-            kept_to: tx.kept_to(email)?,
-            when,
+            links,
+            link_threshold: rules.desk.link_threshold,
+            pictures: own.pictures && rules.desk.pictures != "never",
             now,
-        };
-        let mut sheet = Sheet {
-            tx,
-            rules,
-            writer: Writer {
-                reviewer,
-                links,
-                link_threshold: rules.desk.link_threshold,
-                pictures: own.pictures && rules.desk.pictures != "never",
-                now,
-            },
-            told: told.iter().map(|told| (told.item, told)).collect(),
-            troubles: &troubles,
-            room: IN_FULL,
-            more: BTreeMap::new(),
-        };
-        let all: Vec<&Waiting> = waiting.iter().collect();
-        let of_all = Moment {
-            waiting: &all,
-            ..moment
-        };
-        let mut late = of_all.escalation(rules.desk.escalate, &tx.escalated(email)?);
-        let answer = moment.digest();
-        let digest = match answer.digest {
-            Ok(due) => {
-                let levels = late
-                    .as_deref()
-                    .unwrap_or_default()
-                    .iter()
-                    .copied()
-                    .collect();
-                // What her digest says is overdue is not said again in a mail of its own.
-                late = late.and_then(|mut late| {
-                    late.retain(|(id, _)| hers.iter().all(|item| item.id != *id));
-                    let is_empty = late.is_empty();
-                    (!is_empty).then_some(late).ok_or(Silence::NothingNew)
-                });
-                Ok(sheet.digest(&due, &hers, last.digest, &levels)?)
-            }
-            Err(silence) => Err(silence),
-        };
-        let alert = match moment.alert() {
-            Ok(items) => Ok(sheet.alert(&items, &hers)?),
-            Err(silence) => Err(silence),
-        };
-        let escalation = match late {
-            Ok(late) => Ok(sheet.escalation(&late, &all)?),
-            Err(silence) => Err(silence),
-        };
-        plans.push(Plan {
-            reviewer,
-            kept: answer.kept,
-            digest,
-            alert,
-            escalation,
-        });
-    }
-    Ok(plans)
+        },
+        told: told.iter().map(|told| (told.item, told)).collect(),
+        troubles: &view.troubles,
+        room: IN_FULL,
+        more: BTreeMap::new(),
+    };
+    let all: Vec<&Waiting> = view.waiting.iter().collect();
+    let of_all = Moment {
+        waiting: &all,
+        ..moment
+    };
+    let mut late = of_all.escalation(rules.desk.escalate, &tx.escalated(email)?);
+    let answer = moment.digest();
+    let digest = match answer.digest {
+        Ok(due) => {
+            let levels = late
+                .as_deref()
+                .unwrap_or_default()
+                .iter()
+                .copied()
+                .collect();
+            // What her digest says is overdue is not said again in a mail of its own.
+            late = late.and_then(|mut late| {
+                late.retain(|(id, _)| hers.iter().all(|item| item.id != *id));
+                let is_empty = late.is_empty();
+                (!is_empty).then_some(late).ok_or(Silence::NothingNew)
+            });
+            Ok(sheet.digest(&due, &hers, last.digest, &levels)?)
+        }
+        Err(silence) => Err(silence),
+    };
+    let alert = match moment.alert() {
+        Ok(items) => Ok(sheet.alert(&items, &hers)?),
+        Err(silence) => Err(silence),
+    };
+    let escalation = match late {
+        Ok(late) => Ok(sheet.escalation(&late, &all)?),
+        Err(silence) => Err(silence),
+    };
+    Ok(Plan {
+        reviewer,
+        kept: answer.kept,
+        digest,
+        alert,
+        escalation,
+    })
 }
 
 /// What is wrong with the desk, a sentence each: for editors.
