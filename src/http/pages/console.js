@@ -64,6 +64,8 @@ async function decide(row, what) {
   if (came.done) {
     for (const box of all("input[type=checkbox]", row)) box.checked = false;
     tell(came.said, came.undo ? row : null);
+    // They counted what was open when the page came.
+    document.querySelector(".counts")?.remove();
     if (!rows().length) list?.after(make("p", { className: "card empty" }, make("a", { href: "" }, "All of this page is done. Look for more.")));
   } else {
     back(row, came);
