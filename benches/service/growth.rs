@@ -23,9 +23,8 @@ pub(crate) fn records(bench: &Bench) -> anyhow::Result<()> {
         doing(&format!("making {} files", count(*size)));
         desk::write_stories(content.path(), *size)?;
         let desk = Desk::shipped(&[content.path()])?;
-        let rounds = if *size > 200_000 { 1 } else { bench.rounds };
         let (mut first_scans, mut second) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
+        for _ in bench.rounds() {
             doing(&format!("scans of {}", count(*size)));
             first_scans.push(first_scan(&desk)?);
             second.push(desk.run("scan")?);
@@ -60,7 +59,7 @@ pub(crate) fn rules(bench: &Bench) -> anyhow::Result<()> {
     for rules in [10, 100, 1_000, 10_000] {
         let desk = Desk::with_rules(&content, &files, rules)?;
         let (mut scans, mut loads) = (Vec::new(), Vec::new());
-        for _ in 0..bench.rounds {
+        for _ in bench.rounds() {
             doing(&format!("{} rules", count(rules)));
             loads.push(desk.run("check")?);
             scans.push(first_scan(&desk)?);
@@ -94,7 +93,7 @@ pub(crate) fn reviewers(bench: &Bench) -> anyhow::Result<()> {
         }
         desk.rule("reviewers.yaml", &text)?;
         let (mut runs, mut again) = (Vec::new(), Vec::new());
-        for _ in 0..bench.rounds {
+        for _ in bench.rounds() {
             desk.back_to_kept()?;
             runs.push(desk.run("notify")?);
             again.push(desk.run("notify")?);

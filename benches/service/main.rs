@@ -9,9 +9,9 @@
 //! cargo bench --bench service -- records --sizes 10000,100000,1000000
 //! ```
 //!
-//! It prints one table. A figure is the median of five rounds if not said otherwise; what cannot be
-//! passed on this machine is measured between them. CPU is user and system. Machines differ and are
-//! shared: quote ratios of one run.
+//! It prints one table. A figure is the median of five rounds, or of as many as begin within two
+//! minutes; what cannot be passed on this machine is measured between them. CPU is user and system.
+//! Machines differ and are shared: quote ratios of one run.
 
 #![allow(clippy::print_stdout)]
 
@@ -30,6 +30,7 @@ use anyhow::ensure;
 use clap::{Parser, ValueEnum};
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What is measured.
@@ -144,7 +145,16 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// No round begins later than this after the first.
+const ROUNDS: Duration = Duration::from_secs(120);
+
 impl Bench {
+    /// The numbers of the rounds, as long as there is time for one more.
+    fn rounds(&self) -> impl Iterator<Item = usize> + use<> {
+        let started = Instant::now();
+        (1..=self.rounds).take_while(move |round| *round == 1 || started.elapsed() < ROUNDS)
+    }
+
     fn new(args: Args) -> anyhow::Result<Self> {
         let folder = desk::in_memory()?;
         let content = folder.path().join("content");

@@ -26,7 +26,7 @@ pub(crate) fn restart(bench: &Bench) -> anyhow::Result<()> {
     doing("restart: the first scan");
     desk.run("scan")?;
     let (mut walks, mut walls, mut cpus, mut killed) = (vec![], vec![], vec![], vec![]);
-    for round in 1..=bench.rounds {
+    for round in bench.rounds() {
         doing(&format!("restart {round}"));
         walks.push(limit::walk(&bench.content)?.1);
         let service = desk.serve()?;

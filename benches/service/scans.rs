@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) fn first(bench: &Bench) -> anyhow::Result<()> {
     let desk = Desk::shipped(&[&bench.content])?;
     let (mut floor, mut read, mut runs) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 1..=bench.rounds {
+    for round in bench.rounds() {
         doing(&format!("first scan {round}"));
         read.push(limit::read(&bench.files)?);
         floor.push(limit::read_and_store(&bench.files, &desk.path(""))?);
@@ -60,7 +60,7 @@ pub(crate) fn rules(bench: &Bench) -> anyhow::Result<()> {
     let shipped = Desk::shipped(&[&bench.content])?;
     let desk = Desk::with_rules(&bench.content, &bench.files, bench.rules)?;
     let (mut few, mut many, mut loads) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 1..=bench.rounds {
+    for round in bench.rounds() {
         doing(&format!("first scan with many rules {round}"));
         few.push(first_scan(&shipped)?);
         many.push(first_scan(&desk)?);
@@ -104,16 +104,14 @@ pub(crate) fn second(bench: &Bench) -> anyhow::Result<()> {
     first_scan(&desk)?;
     let git = Git::new(&desk, &bench.content);
     let (mut theirs, mut ours, mut walks) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..=bench.rounds {
+    // Times of files that are not old enough to be trusted are settled by the next run.
+    git.as_ref().map(Git::status).transpose()?;
+    desk.run("scan")?;
+    for round in bench.rounds() {
         doing(&format!("second scan {round}"));
-        let status = git.as_ref().map(Git::status).transpose()?;
-        let (walk, scan) = (limit::walk(&bench.content)?, desk.run("scan")?);
-        // The first of each finds times of files that are not settled yet.
-        if round > 0 {
-            theirs.extend(status);
-            walks.push(walk.0);
-            ours.push(scan);
-        }
+        theirs.extend(git.as_ref().map(Git::status).transpose()?);
+        walks.push(limit::walk(&bench.content)?.0);
+        ours.push(desk.run("scan")?);
     }
     let all = bench.files.len();
     let (what, goal) = (
@@ -145,7 +143,7 @@ pub(crate) fn sweep(bench: &Bench) -> anyhow::Result<()> {
     let (desk, files) = of_copies(bench, bench.files.len())?;
     let (before, mut runs, mut floor) = (desk.size()?, Vec::new(), Vec::new());
     let mut newsroom = Newsroom::new(5);
-    for round in 1..=bench.rounds {
+    for round in bench.rounds() {
         doing(&format!("sweep {round}"));
         desk::rewrite(&files, &mut newsroom)?;
         floor.push(limit::read(&files)?);
@@ -161,7 +159,7 @@ pub(crate) fn sweep(bench: &Bench) -> anyhow::Result<()> {
     );
     line(&format!("{what}: wall"), None, Time(used.wall), "");
     line(
-        &format!("… database after {} times", bench.rounds),
+        &format!("… database after {} times", runs.len()),
         Some(("before", Bytes(before))),
         Bytes(desk.size()?),
         "1.00 times",
