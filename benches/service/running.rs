@@ -135,7 +135,8 @@ impl Live {
     }
 }
 
-/// One file after the other, while nothing else happens.
+/// One file after the other, while nothing else happens. A file that reads as a whole is taken in at the
+/// first hint: the service waits only for what reads as half written.
 pub(crate) fn live(bench: &Bench) -> anyhow::Result<()> {
     let mut live = Live::new(bench)?;
     let comes = bench.folder.path().join("comes");
