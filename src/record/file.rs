@@ -6,11 +6,11 @@ pub mod transfer;
 
 use crate::record::FILE_BYTES;
 use crate::record::location::Location;
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::buffer::spare_capacity;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -21,6 +21,11 @@ const TEMPORARY: &str = ".copydesk-";
 const STEP: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+/// How a file is opened: non-blocking, since opening a FIFO would wait for a writer.
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
 
 /// The folder of a source, held open.
@@ -54,8 +59,6 @@ impl Stat {
     /// The state as `stat(2)` gives it.
     #[must_use]
     pub fn of(metadata: &Metadata) -> Self {
-        let nanoseconds =
-            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
         Self {
             inode: metadata.ino(),
             size: metadata.size(),
@@ -116,6 +119,22 @@ impl Stat {
     }
 }
 
+impl From<rustix::fs::Stat> for Stat {
+    fn from(stat: rustix::fs::Stat) -> Self {
+        let rest = |nanoseconds| i64::try_from(nanoseconds).unwrap_or_default();
+        Self {
+            inode: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            modified: nanoseconds(stat.st_mtime, rest(stat.st_mtime_nsec)),
+            changed: nanoseconds(stat.st_ctime, rest(stat.st_ctime_nsec)),
+        }
+    }
+}
+
+fn nanoseconds(seconds: i64, rest: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}
+
 impl Folder {
     /// Opens the folder of a source.
     ///
@@ -144,31 +163,24 @@ impl Folder {
     /// # Errors
     /// [`ReadError`].
     pub fn read(&self, location: &Location) -> Result<Found, ReadError> {
-        let (folder, name) = self.parent(location)?;
+        let path = location.to_path();
+        if !all_below(&path) {
+            return Err(ReadError::Outside);
+        }
         for _ in 0..4 {
-            // Non-blocking, since opening a FIFO would wait for a writer.
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let mut file = match rustix::fs::openat(&folder, &name, flags, Mode::empty()) {
-                Ok(fd) => File::from(fd),
-                Err(Errno::LOOP) => return Err(ReadError::Link),
-                Err(errno) => return Err(errno.into()),
-            };
-            let before = file.metadata()?;
-            if !before.is_file() {
+            let file = self.open_at(&path, FILE)?;
+            let before = fstat(&file)?;
+            if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
                 return Err(ReadError::Special);
             }
-            if before.size() > FILE_BYTES {
+            let before = Stat::from(before);
+            if before.size > FILE_BYTES {
                 return Err(ReadError::TooLarge);
             }
-            let mut bytes =
-                Vec::with_capacity(usize::try_from(before.size()).unwrap_or_default() + 1);
-            (&mut file).take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
-            let after = file.metadata()?;
-            if Stat::of(&before) == Stat::of(&after) && bytes.len() as u64 == after.size() {
-                return Ok(Found {
-                    bytes,
-                    stat: Stat::of(&after),
-                });
+            let bytes = read_whole(&file, usize::try_from(before.size).unwrap_or_default())?;
+            let after = Stat::from(fstat(&file)?);
+            if before == after && bytes.len() as u64 == after.size {
+                return Ok(Found { bytes, stat: after });
             }
         }
         Err(ReadError::Changing)
@@ -210,28 +222,31 @@ impl Folder {
     /// Opens the folder that a file stands in, following no link.
     fn parent(&self, location: &Location) -> Result<(OwnedFd, OsString), ReadError> {
         let path = location.to_path();
-        let all_below = path
-            .components()
-            .all(|step| matches!(step, Component::Normal(_)));
-        let (true, Some(name), Some(folder)) = (all_below, path.file_name(), path.parent()) else {
+        let (true, Some(name), Some(folder)) = (all_below(&path), path.file_name(), path.parent())
+        else {
             return Err(ReadError::Outside);
         };
-        let opened = if folder.as_os_str().is_empty() {
-            Ok(self.root.try_clone()?)
+        let folder = if folder.as_os_str().is_empty() {
+            self.root.try_clone()?
         } else {
-            match self.open_beneath(folder) {
-                // An old kernel, a filter of system calls that does not know it, or too long a path.
-                Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => self.open_stepwise(folder),
-                opened => opened,
-            }
+            self.open_at(folder, STEP)?
         };
-        match opened {
-            Ok(folder) => Ok((folder, name.to_owned())),
+        Ok((folder, name.to_owned()))
+    }
+
+    /// Opens what stands there, following no link.
+    fn open_at(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, ReadError> {
+        let opened = match self.open_beneath(path, flags) {
+            // An old kernel, a filter of system calls that does not know it, or too long a path.
+            Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => self.open_stepwise(path, flags),
+            opened => opened,
+        };
+        opened.map_err(|errno| match errno {
             // A link in the place of a folder reads as "not a folder".
-            Err(Errno::LOOP | Errno::NOTDIR) => Err(ReadError::Link),
-            Err(Errno::XDEV) => Err(ReadError::Outside),
-            Err(errno) => Err(errno.into()),
-        }
+            Errno::LOOP | Errno::NOTDIR => ReadError::Link,
+            Errno::XDEV => ReadError::Outside,
+            errno => errno.into(),
+        })
     }
 
     /// Makes the folders that a file is to stand in, following no link.
@@ -255,10 +270,10 @@ impl Folder {
         Ok(())
     }
 
-    fn open_beneath(&self, folder: &Path) -> Result<OwnedFd, Errno> {
+    fn open_beneath(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let open = || rustix::fs::openat2(&self.root, folder, STEP, Mode::empty(), resolve);
+        let open = || rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve);
         // Asked for again when something was renamed meanwhile.
         let tries = std::iter::repeat_with(open).take(8);
         let mut last = Errno::AGAIN;
@@ -271,13 +286,35 @@ impl Folder {
         Err(last)
     }
 
-    fn open_stepwise(&self, folder: &Path) -> Result<OwnedFd, Errno> {
-        let mut steps = folder.components().map(Component::as_os_str);
-        let first = steps.next().unwrap_or_default();
-        let first = rustix::fs::openat(&self.root, first, STEP, Mode::empty())?;
-        steps.try_fold(first, |folder, step| {
-            rustix::fs::openat(&folder, step, STEP, Mode::empty())
-        })
+    fn open_stepwise(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let name = path.file_name().unwrap_or_default();
+        let mut folder = None;
+        for step in path.parent().into_iter().flat_map(Path::components) {
+            let from = folder.as_ref().unwrap_or(&self.root);
+            let step = rustix::fs::openat(from, step.as_os_str(), STEP, Mode::empty())?;
+            folder = Some(step);
+        }
+        let from = folder.as_ref().unwrap_or(&self.root);
+        rustix::fs::openat(from, name, flags, Mode::empty())
+    }
+}
+
+/// Whether each step of a path leads downwards.
+fn all_below(path: &Path) -> bool {
+    let mut steps = path.components().peekable();
+    steps.peek().is_some() && steps.all(|step| matches!(step, Component::Normal(_)))
+}
+
+/// Reads a file of so many bytes, and one more if it has them.
+fn read_whole(file: &OwnedFd, size: usize) -> Result<Vec<u8>, Errno> {
+    let mut bytes = Vec::with_capacity(size + 1);
+    loop {
+        match rustix::io::read(file, spare_capacity(&mut bytes)) {
+            Ok(0) => return Ok(bytes),
+            Ok(_) if bytes.len() >= size => return Ok(bytes),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
     }
 }
 

@@ -49,7 +49,7 @@ impl Location {
     pub fn to_path(&self) -> PathBuf {
         let mut bytes = Vec::with_capacity(self.0.len());
         let mut rest = self.0.as_str();
-        while let Some(at) = rest.find('\\') {
+        while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
             bytes.extend_from_slice(&rest.as_bytes()[..at]);
             let escape = &rest[at + 1..];
             let hex = escape.strip_prefix('x').and_then(|hex| hex.get(..2));

@@ -522,6 +522,7 @@ impl From<Errno> for WriteError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::file::{FILE, STEP};
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::path::PathBuf;
@@ -767,22 +768,44 @@ mod tests {
     }
 
     #[test]
-    fn no_link_is_followed_by_either_way_to_open_a_folder() {
+    fn no_link_is_followed_by_either_way_to_open() {
         let scene = Scene::new();
         fs::create_dir_all(scene.at("in/deep")).unwrap();
+        fs::write(scene.at("in/b.md"), "b").unwrap();
         std::os::unix::fs::symlink("in", scene.at("link")).unwrap();
+        std::os::unix::fs::symlink("b.md", scene.at("in/link.md")).unwrap();
         let folder = Folder::open(scene.dir.path()).unwrap();
+        let opens = |path: &str, flags| {
+            let beneath = folder.open_beneath(path.as_ref(), flags).is_ok();
+            let stepwise = folder.open_stepwise(path.as_ref(), flags).is_ok();
+            assert_eq!(beneath, stepwise, "{path}");
+            beneath
+        };
         for path in ["in", "in/deep"] {
-            assert!(folder.open_stepwise(path.as_ref()).is_ok(), "{path}");
-            assert!(folder.open_beneath(path.as_ref()).is_ok(), "{path}");
+            assert!(opens(path, STEP), "{path}");
         }
-        for path in ["link", "link/deep", "a.md"] {
-            assert!(folder.open_stepwise(path.as_ref()).is_err(), "{path}");
-            assert!(folder.open_beneath(path.as_ref()).is_err(), "{path}");
+        for path in ["link", "link/deep", "a.md", "in/link.md"] {
+            assert!(!opens(path, STEP), "{path}");
+        }
+        for path in ["a.md", "in/b.md"] {
+            assert!(opens(path, FILE), "{path}");
+        }
+        for path in ["in/link.md", "link/b.md", "a.md/b.md", "in/c.md"] {
+            assert!(!opens(path, FILE), "{path}");
         }
         assert!(matches!(
-            folder.open_beneath("..".as_ref()),
+            folder.open_beneath("..".as_ref(), STEP),
             Err(Errno::XDEV)
         ));
+        let read = |path: &str| folder.read(&Location::of(path.as_ref()));
+        assert_eq!(read("in/b.md").unwrap().bytes, b"b");
+        for path in ["in/link.md", "link/b.md", "a.md/b.md"] {
+            assert!(matches!(read(path), Err(ReadError::Link)), "{path}");
+        }
+        for path in ["..", "../a.md", "in/../a.md", "/a.md", ""] {
+            assert!(matches!(read(path), Err(ReadError::Outside)), "{path}");
+        }
+        assert!(matches!(read("in"), Err(ReadError::Special)));
+        assert!(read("in/c.md").unwrap_err().is_gone());
     }
 }
