@@ -7,6 +7,7 @@
 
 pub mod edit;
 pub mod file;
+mod hash;
 pub mod json;
 pub mod kind;
 pub mod location;
@@ -16,37 +17,18 @@ pub mod toml;
 pub mod value;
 pub mod yaml;
 
-use crate::record::kind::{Kind, split};
+pub use crate::record::hash::{Hash, revision, signal};
+
+use crate::record::hash::hash;
+use crate::record::kind::{Kind, split, split_as};
 use crate::record::source::{Class, Classes, Source};
 use crate::record::value::{Map, Value};
 use std::borrow::Cow;
-use std::fmt;
 
 /// Most bytes of a file.
 pub const FILE_BYTES: u64 = 8 * 1024 * 1024;
 /// Most bytes of front matter, or of a whole file of keys.
 pub const FRONT_MATTER_BYTES: usize = 256 * 1024;
-
-/// A BLAKE3 hash: 32 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Hash(pub [u8; 32]);
-
-impl Hash {
-    /// The hash of some bytes.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(*blake3::hash(bytes).as_bytes())
-    }
-}
-
-impl fmt::Debug for Hash {
-    /// The first 12 hexadecimal digits, enough to tell versions apart by eye.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..6]
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
 
 /// One record as its file stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,45 +98,52 @@ impl Record {
     /// # Errors
     /// [`Broken`] when this is no record.
     pub fn read(bytes: &[u8], path: &str, source: &Source) -> Result<Self, Broken> {
-        let parts = split(bytes, Kind::of(path))
+        let kind = Kind::of(path);
+        let parts = split_as::<Value>(bytes, kind)
             .map_err(|broken| without_noise(broken, bytes, &source.classes))?;
-        let mut fields = Map::default();
+        let body = parts.body();
+        let Value::Map(mut fields) = parts.tree else {
+            return Err(Broken::at((1, 1), "no mapping of keys".into()));
+        };
         let mut published = source.published.missing;
         let mut flag = None;
         let mut warnings = Vec::new();
-        let entries = parts.tree.as_map().unwrap_or_default();
-        for (key, node) in entries {
-            match source.classes.of(&key.text) {
-                Class::Volatile => {}
-                Class::Decision if key.text == source.published.key => {
-                    let value = node.to_value();
-                    flag = value.as_bool();
-                    published = flag == Some(true);
-                    if flag.is_none() {
-                        let line = yaml::place(parts.text, parts.front.start + node.span.start).0;
-                        warnings.push(format!(
-                            "line {line}: `{}` holds {}, not true or false, and reads as unpublished",
-                            key.text,
-                            value.kind()
-                        ));
-                    }
+        let mut classes = Vec::with_capacity(fields.len());
+        fields.retain(|key, value| {
+            let class = source.classes.of_bytes(key.as_bytes());
+            if class == Class::Decision && key.as_str() == source.published.key {
+                let key = key.as_str();
+                flag = value.as_bool();
+                published = flag == Some(true);
+                if flag.is_none() {
+                    let line = line_of(bytes, kind, key);
+                    warnings.push(format!(
+                        "line {line}: `{key}` holds {}, not true or false, and reads as unpublished",
+                        value.kind()
+                    ));
                 }
-                Class::Decision => {}
-                Class::Content | Class::Signal => fields.set(&key.text, node.to_value()),
             }
-        }
-        let body = parts.body();
+            let stays = matches!(class, Class::Content | Class::Signal);
+            if stays {
+                classes.push(class);
+            }
+            stays
+        });
+        let of = |class: Class| {
+            let classed = fields.entries().iter().zip(&classes);
+            classed.filter_map(move |(entry, of)| (*of == class).then_some(entry))
+        };
         Ok(Self {
             identity: source
                 .identity_of(&fields)
                 .unwrap_or_else(|| path.to_owned()),
-            revision: revision(&fields, body, &source.classes),
-            signal: signal(&fields, &source.classes),
-            fields,
+            revision: hash(of(Class::Content), Some(body)),
+            signal: hash(of(Class::Signal), None),
             body: body.to_owned(),
             published,
             flag,
             warnings,
+            fields,
         })
     }
 
@@ -163,6 +152,17 @@ impl Record {
     pub fn title(&self) -> Option<&str> {
         text(&self.fields, "title")
     }
+}
+
+/// The line on which the value of a key begins, in a file that reads.
+fn line_of(bytes: &[u8], kind: Kind, key: &str) -> usize {
+    let Ok(parts) = split(bytes, kind) else {
+        return 1;
+    };
+    let mut entries = parts.tree.as_map().unwrap_or_default().iter();
+    let value = entries.find(|(other, _)| other.text == key);
+    let at = value.map_or(0, |(_, node)| node.span.start);
+    yaml::place(parts.text, parts.front.start + at).0
 }
 
 /// What is told of a fault in a volatile field quotes nothing that stands there. Since the file
@@ -232,118 +232,9 @@ pub fn published_at(fields: &Map) -> Option<jiff::Timestamp> {
     })
 }
 
-/// The hash of the content fields and the body.
-#[must_use]
-pub fn revision(fields: &Map, body: &str, classes: &Classes) -> Hash {
-    let mut hasher = blake3::Hasher::new();
-    hash_class(&mut hasher, fields, classes, Class::Content);
-    hash_text(&mut hasher, body);
-    Hash(*hasher.finalize().as_bytes())
-}
-
-/// The hash of the signal fields.
-#[must_use]
-pub fn signal(fields: &Map, classes: &Classes) -> Hash {
-    let mut hasher = blake3::Hasher::new();
-    hash_class(&mut hasher, fields, classes, Class::Signal);
-    Hash(*hasher.finalize().as_bytes())
-}
-
-/// The order of keys is formatting, so keys are hashed in their own order.
-fn hash_class(hasher: &mut blake3::Hasher, fields: &Map, classes: &Classes, class: Class) {
-    let mut chosen: Vec<_> = fields
-        .iter()
-        .filter(|(key, _)| classes.of(key) == class)
-        .collect();
-    chosen.sort_unstable_by_key(|(key, _)| *key);
-    hash_entries(hasher, &chosen);
-}
-
-fn hash_entries(hasher: &mut blake3::Hasher, entries: &[(&str, &Value)]) {
-    hash_length(hasher, b'm', entries.len());
-    for (key, value) in entries {
-        hash_text(hasher, key);
-        hash_value(hasher, value);
-    }
-}
-
-fn hash_value(hasher: &mut blake3::Hasher, value: &Value) {
-    match value {
-        Value::Null => drop(hasher.update(b"0")),
-        Value::Bool(yes) => drop(hasher.update(if *yes { b"t" } else { b"f" })),
-        Value::Number(n) => drop(hasher.update(b"n").update(&n.to_le_bytes())),
-        Value::Text(text) => hash_text(hasher, text),
-        Value::List(list) => {
-            hash_length(hasher, b'l', list.len());
-            list.iter().for_each(|value| hash_value(hasher, value));
-        }
-        Value::Map(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_unstable_by_key(|(key, _)| *key);
-            hash_entries(hasher, &entries);
-        }
-    }
-}
-
-/// Line endings are formatting: CRLF and CR are hashed as LF. A text may be 8 MiB of them, and is
-/// not copied whole for that.
-fn hash_text(hasher: &mut blake3::Hasher, text: &str) {
-    if !text.contains('\r') {
-        hash_length(hasher, b's', text.len());
-        hasher.update(text.as_bytes());
-        return;
-    }
-    hash_length(hasher, b's', text.len() - text.matches("\r\n").count());
-    let mut after_cr = false;
-    let mut lines = Vec::new();
-    for part in text.as_bytes().chunks(64 * 1024) {
-        lines.clear();
-        for byte in part {
-            match byte {
-                b'\r' => lines.push(b'\n'),
-                b'\n' if after_cr => {}
-                byte => lines.push(*byte),
-            }
-            after_cr = *byte == b'\r';
-        }
-        hasher.update(&lines);
-    }
-}
-
-fn hash_length(hasher: &mut blake3::Hasher, kind: u8, length: usize) {
-    hasher
-        .update(&[kind])
-        .update(&(length as u64).to_le_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hashed(text: &str) -> Hash {
-        let mut hasher = blake3::Hasher::new();
-        hash_text(&mut hasher, text);
-        Hash(*hasher.finalize().as_bytes())
-    }
-
-    #[test]
-    fn every_line_ending_is_hashed_as_one() {
-        let long = "x".repeat(64 * 1024 - 1);
-        for text in [
-            "",
-            "a",
-            "\n",
-            "a\n\nb\n",
-            "\n\n\n",
-            &format!("{long}\n\nb\n"),
-        ] {
-            for ending in ["\r\n", "\r"] {
-                let other = text.replace('\n', ending);
-                assert_eq!(hashed(&other), hashed(text), "{ending:?}");
-            }
-        }
-        assert_eq!(hashed("a\r\r\nb\n\rc"), hashed("a\n\nb\n\nc"));
-    }
 
     #[test]
     fn a_reason_cannot_act() {

@@ -1,10 +1,10 @@
 //! How a file holds a record: front matter above a text, or a whole file of keys; in YAML, TOML or
 //! JSON.
 
-use crate::record::yaml::{self, Budget, Fault, Node};
+use crate::record::yaml::{self, Budget, Fault, Node, Tree, full, plain};
 use crate::record::{Broken, FILE_BYTES, FRONT_MATTER_BYTES, json, toml};
+use memchr::{memchr, memchr_iter};
 use std::ops::Range;
-use std::path::Path;
 
 pub(crate) const EMPTY: &str = "the file is empty";
 pub(crate) const UNCLOSED: &str = "the front matter is not closed: no second `---` line";
@@ -23,12 +23,20 @@ impl Kind {
     /// The kind of the file of that name.
     #[must_use]
     pub fn of(path: &str) -> Self {
-        let extension = Path::new(path).extension().and_then(|e| e.to_str());
-        match extension.map(str::to_ascii_lowercase).as_deref() {
-            Some("yaml" | "yml") => Self::Whole(Language::Yaml),
-            Some("toml") => Self::Whole(Language::Toml),
-            Some("json") => Self::Whole(Language::Json),
-            _ => Self::Page,
+        let extension = match path.rsplit_once('.') {
+            // A name that begins with its only dot has no extension.
+            Some((stem, extension)) if !stem.is_empty() && !stem.ends_with('/') => extension,
+            _ => "",
+        };
+        let is = |known: &str| extension.eq_ignore_ascii_case(known);
+        if is("yaml") || is("yml") {
+            Self::Whole(Language::Yaml)
+        } else if is("toml") {
+            Self::Whole(Language::Toml)
+        } else if is("json") {
+            Self::Whole(Language::Json)
+        } else {
+            Self::Page
         }
     }
 }
@@ -45,7 +53,7 @@ pub enum Language {
 }
 
 /// The parts of a file.
-pub(crate) struct Parts<'a> {
+pub(crate) struct Parts<'a, T = Node> {
     /// The whole file as text, a byte-order mark included.
     pub text: &'a str,
     /// What the front matter is written in.
@@ -54,22 +62,27 @@ pub(crate) struct Parts<'a> {
     pub front: Range<usize>,
     /// What follows the closing line.
     pub body: Range<usize>,
-    /// The tree of the front matter; its spans count from the start of `front`.
-    pub tree: Node,
+    /// The mapping of the front matter; the spans of a [`Node`] count from the start of `front`.
+    pub tree: T,
 }
 
-impl Parts<'_> {
-    pub(crate) fn body(&self) -> &str {
+impl<'a, T> Parts<'a, T> {
+    pub(crate) fn body(&self) -> &'a str {
         &self.text[self.body.clone()]
     }
 }
 
 /// Splits a file into front matter and body and reads the front matter.
 pub(crate) fn split(bytes: &[u8], kind: Kind) -> Result<Parts<'_>, Broken> {
+    split_as(bytes, kind)
+}
+
+/// Splits a file, and reads its front matter as a tree with places or without.
+pub(crate) fn split_as<T: Tree>(bytes: &[u8], kind: Kind) -> Result<Parts<'_, T>, Broken> {
     let text = text_of(bytes)?;
     let at = |offset: usize, reason: String| Broken::at(yaml::place(text, offset), reason);
     let start = if text.starts_with('\u{feff}') { 3 } else { 0 };
-    if text[start..].trim().is_empty() {
+    if text[start..].chars().all(char::is_whitespace) {
         return Err(at(start, EMPTY.into()));
     }
     let (language, front, body) = match kind {
@@ -83,7 +96,19 @@ pub(crate) fn split(bytes: &[u8], kind: Kind) -> Result<Parts<'_>, Broken> {
     if front.len() > FRONT_MATTER_BYTES {
         return Err(Broken::at((1, 1), format!("{what} is larger than 256 KiB")));
     }
-    let tree = read(&text[front.clone()], language)
+    let parts = |tree| Parts {
+        text,
+        language,
+        front: front.clone(),
+        body,
+        tree,
+    };
+    let keys = &text[front.clone()];
+    // What is plain is a mapping, and holds a key.
+    if let (Language::Yaml, Some(tree)) = (language, plain::read(keys, Budget::RECORD)) {
+        return Ok(parts(tree));
+    }
+    let tree = read(keys, language)
         .map_err(|fault| at(front.start + fault.at, fault.message))?
         .ok_or_else(|| at(front.start, format!("{what} holds no key")))?;
     match tree.as_map() {
@@ -92,19 +117,14 @@ pub(crate) fn split(bytes: &[u8], kind: Kind) -> Result<Parts<'_>, Broken> {
             format!("{what} is no mapping of keys"),
         )),
         Some([]) => Err(at(front.start, format!("{what} holds no key"))),
-        Some(_) => Ok(Parts {
-            text,
-            language,
-            front,
-            body,
-            tree,
-        }),
+        Some(_) => Ok(parts(tree.into())),
     }
 }
 
+/// Reads what is not plain.
 fn read(front: &str, language: Language) -> Result<Option<Node>, Fault> {
     match language {
-        Language::Yaml => yaml::read(front, Budget::RECORD),
+        Language::Yaml => full::read(front, Budget::RECORD),
         Language::Toml => toml::read(front, Budget::RECORD).map(Some),
         Language::Json => json::read(front, Budget::RECORD).map(Some),
     }
@@ -123,7 +143,7 @@ fn text_of(bytes: &[u8]) -> Result<&str, Broken> {
             _ => broken(yaml::place(&good, good.len()), "not UTF-8"),
         }
     })?;
-    match text.find('\0') {
+    match memchr(0, bytes) {
         Some(nul) => Err(broken(yaml::place(text, nul), "a NUL byte")),
         None => Ok(text),
     }
@@ -144,9 +164,8 @@ fn front_matter(
         }
         return Ok((Language::Json, start..end, line..text.len()));
     }
-    let mut lines = Lines { text, at: start };
-    let first = lines.next().unwrap_or(start..start);
-    let (language, close, unclosed): (_, &[&str], _) = match text[first].trim_end() {
+    let (first, front) = line(text, start);
+    let (language, close, unclosed): (_, &[&str], _) = match first.trim_end() {
         "---" => (Language::Yaml, &["---", "..."], UNCLOSED),
         "+++" => (Language::Toml, &["+++"], UNCLOSED_TOML),
         _ => {
@@ -156,34 +175,22 @@ fn front_matter(
             ));
         }
     };
-    let front = lines.at;
-    let close = lines
-        .find(|line| close.contains(&text[line.clone()].trim_end()))
-        .ok_or_else(|| at(0, unclosed))?;
-    Ok((language, front..close.start, lines.at..text.len()))
+    let bytes = text.as_bytes();
+    let breaks = memchr_iter(b'\n', &bytes[front..]);
+    let mut starts = std::iter::once(front).chain(breaks.map(|lf| front + lf + 1));
+    let closes = |start: &usize| {
+        let may = matches!(bytes.get(*start), Some(b'-' | b'.' | b'+'));
+        may && close.contains(&line(text, *start).0.trim_end())
+    };
+    let end = starts.find(closes).ok_or_else(|| at(0, unclosed))?;
+    Ok((language, front..end, line(text, end).1..text.len()))
 }
 
-/// The ranges of lines, each without its line ending; `at` stands behind the last one given.
-struct Lines<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl Iterator for Lines<'_> {
-    type Item = Range<usize>;
-
-    fn next(&mut self) -> Option<Range<usize>> {
-        let rest = &self.text[self.at..];
-        if rest.is_empty() {
-            return None;
-        }
-        let start = self.at;
-        let (length, ending) = match rest.find('\n') {
-            Some(lf) => (lf, 1),
-            None => (rest.len(), 0),
-        };
-        self.at = start + length + ending;
-        Some(start..start + length)
+/// The line that begins there, without its ending, and where the next one begins.
+fn line(text: &str, start: usize) -> (&str, usize) {
+    match memchr(b'\n', &text.as_bytes()[start..]) {
+        Some(length) => (&text[start..start + length], start + length + 1),
+        None => (&text[start..], text.len()),
     }
 }
 
@@ -202,6 +209,10 @@ mod tests {
             ("a/b.YML", Kind::Whole(Language::Yaml)),
             ("a.toml", Kind::Whole(Language::Toml)),
             ("a.md.json", Kind::Whole(Language::Json)),
+            (".json", Kind::Page),
+            ("a/.yaml", Kind::Page),
+            ("json", Kind::Page),
+            ("a.", Kind::Page),
         ] {
             assert_eq!(Kind::of(path), kind, "{path}");
         }

@@ -78,7 +78,11 @@ impl Classes {
     /// The class of a key.
     #[must_use]
     pub fn of(&self, key: &str) -> Class {
-        let among = |keys: &[String]| keys.iter().any(|k| k == key);
+        self.of_bytes(key.as_bytes())
+    }
+
+    pub(crate) fn of_bytes(&self, key: &[u8]) -> Class {
+        let among = |keys: &[String]| keys.iter().any(|k| k.as_bytes() == key);
         if among(&self.decision) {
             Class::Decision
         } else if among(&self.signal) {
@@ -170,6 +174,9 @@ pub fn include(patterns: &[String]) -> Result<GlobSet, (usize, String)> {
 /// http(s) URL.
 #[must_use]
 pub fn normalised_url(text: &str) -> Option<String> {
+    if is_normal(text) {
+        return Some(text.to_owned());
+    }
     let text = text.trim();
     let (scheme, rest) = text.split_once("://")?;
     let default_port = match scheme.to_ascii_lowercase().as_str() {
@@ -205,6 +212,20 @@ pub fn normalised_url(text: &str) -> Option<String> {
         (Some(_), kept) => format!("?{kept}"),
     };
     Some(format!("https://{user}{host}{path}{query}"))
+}
+
+/// Whether a URL is one that plainly stands in that form; most do.
+fn is_normal(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("https://") else {
+        return false;
+    };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or_default());
+    let in_host = |b: u8| b.is_ascii_lowercase() | b.is_ascii_digit() | (b == b'.') | (b == b'-');
+    let in_path = |b: u8| b.is_ascii_graphic() & (b != b'?') & (b != b'#');
+    // Without a branch, many bytes are looked at together.
+    !host.is_empty()
+        && host.bytes().fold(true, |all, b| all & in_host(b))
+        && path.bytes().fold(true, |all, b| all & in_path(b))
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! A parsed value: what YAML, TOML and JSON have in common, and nothing more.
 
+mod name;
+
+pub use self::name::Name;
+
 use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
@@ -29,32 +33,45 @@ pub enum Value {
 
 /// A mapping from key to value in the order of the file; keys are unique.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Map(Vec<(String, Value)>);
+pub struct Map(Vec<(Name, Value)>);
 
 impl Map {
     /// The value of `key`, if the key is there.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v)
+        let entry = self.0.iter().find(|(k, _)| k.as_bytes() == key.as_bytes());
+        entry.map(|(_, value)| value)
     }
 
     /// Appends a key that is not there yet, or replaces its value where it stands.
     pub fn set(&mut self, key: &str, value: Value) {
-        match self.0.iter_mut().find(|(k, _)| k == key) {
+        let mut entries = self.0.iter_mut();
+        match entries.find(|(k, _)| k.as_bytes() == key.as_bytes()) {
             Some((_, old)) => *old = value,
-            None => self.0.push((key.to_owned(), value)),
+            None => self.0.push((key.into(), value)),
         }
     }
 
     /// Takes a key out and returns its value.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
-        let at = self.0.iter().position(|(k, _)| k == key)?;
+        let mut entries = self.0.iter();
+        let at = entries.position(|(k, _)| k.as_bytes() == key.as_bytes())?;
         Some(self.0.remove(at).1)
+    }
+
+    /// Keeps the entries that `keep` says yes to.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Name, &Value) -> bool) {
+        self.0.retain(|(key, value)| keep(key, value));
     }
 
     /// Keys and values in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(k, v)| (k.as_str(), v))
+    }
+
+    /// Keys and values in the order of the file.
+    pub(crate) fn entries(&self) -> &[(Name, Value)] {
+        &self.0
     }
 
     /// How many keys there are.
@@ -73,7 +90,15 @@ impl Map {
 impl FromIterator<(String, Value)> for Map {
     /// Collects pairs whose keys the caller knows to be unique.
     fn from_iter<I: IntoIterator<Item = (String, Value)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().collect())
+        let pairs = pairs.into_iter();
+        Self(pairs.map(|(key, value)| (key.into(), value)).collect())
+    }
+}
+
+impl From<Vec<(Name, Value)>> for Map {
+    /// Takes pairs whose keys the caller knows to be unique.
+    fn from(pairs: Vec<(Name, Value)>) -> Self {
+        Self(pairs)
     }
 }
 

@@ -1,15 +1,20 @@
 //! Reads YAML that others write, records and rule files alike, into a tree that knows where each
 //! node stands.
 //!
-//! The parser behind it is `granit-parser`, which streams events with byte spans in linear time
-//! and stops at a nesting limit (libyaml and its ports take seconds on 10 KB of `[`). Everything
-//! here is a budget or a refusal to guess: no merge keys, no tags beyond the core schema, no
-//! duplicate keys, no second document, aliases counted by what they expand to.
+//! What programs write is read by a scanner of [its own](plain), many times faster than all of YAML
+//! can be; it declines whatever is not plain, and the [full reader](full) reads that, or says what
+//! is wrong. Everything here is a budget or a refusal to guess: no merge keys, no tags beyond the
+//! core schema, no duplicate keys, no second document, aliases counted by what they expand to.
+
+pub mod full;
+pub mod plain;
+mod scalar;
+
+pub(crate) use self::scalar::{number, plain_value};
 
 use crate::record::shown;
-use crate::record::value::{Map, Value};
-use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, Span, Tag, options};
-use std::collections::{HashMap, HashSet};
+use crate::record::value::{Map, Name, Value};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What one document may cost at most.
@@ -47,7 +52,7 @@ impl Budget {
 }
 
 /// A node of the tree, with the bytes of the source that it covers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// Byte range of the value in the source; for an alias, of the alias.
     pub span: Range<usize>,
@@ -56,7 +61,7 @@ pub struct Node {
 }
 
 /// What a node holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// A scalar and how it is written.
     Scalar(Value, Style),
@@ -67,7 +72,7 @@ pub enum Data {
 }
 
 /// A key of a mapping: its text as written, and where.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// The text of the key; a plain `2020` is the text "2020".
     pub text: String,
@@ -220,322 +225,100 @@ impl Node {
     }
 }
 
+/// What a document is read as: a [`Node`], or a [`Value`] that knows no places.
+pub trait Tree: From<Node> {
+    /// A key of a mapping.
+    type Key;
+
+    /// A key of that text.
+    fn key(text: Cow<'_, str>, span: Range<usize>) -> Self::Key;
+    /// The text of a key, as bytes.
+    fn text(key: &Self::Key) -> &[u8];
+    /// A scalar.
+    fn scalar(value: Value, style: Style, span: Range<usize>) -> Self;
+    /// A list.
+    fn list(entries: Vec<Self>, span: Range<usize>) -> Self;
+    /// A mapping, the keys of which are unique.
+    fn mapping(entries: Vec<(Self::Key, Self)>, span: Range<usize>) -> Self;
+}
+
+impl Tree for Node {
+    type Key = Key;
+
+    fn key(text: Cow<'_, str>, span: Range<usize>) -> Key {
+        let text = text.into_owned();
+        Key { text, span }
+    }
+
+    fn text(key: &Key) -> &[u8] {
+        key.text.as_bytes()
+    }
+
+    fn scalar(value: Value, style: Style, span: Range<usize>) -> Self {
+        let data = Data::Scalar(value, style);
+        Self { span, data }
+    }
+
+    fn list(entries: Vec<Self>, span: Range<usize>) -> Self {
+        let data = Data::List(entries);
+        Self { span, data }
+    }
+
+    fn mapping(entries: Vec<(Key, Self)>, span: Range<usize>) -> Self {
+        let data = Data::Map(entries);
+        Self { span, data }
+    }
+}
+
+impl Tree for Value {
+    type Key = Name;
+
+    fn key(text: Cow<'_, str>, _: Range<usize>) -> Name {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+
+    fn text(key: &Name) -> &[u8] {
+        key.as_bytes()
+    }
+
+    fn scalar(value: Value, _: Style, _: Range<usize>) -> Self {
+        value
+    }
+
+    fn list(entries: Vec<Self>, _: Range<usize>) -> Self {
+        Self::List(entries)
+    }
+
+    fn mapping(entries: Vec<(Name, Self)>, _: Range<usize>) -> Self {
+        Self::Map(entries.into())
+    }
+}
+
+impl From<Node> for Value {
+    fn from(node: Node) -> Self {
+        match node.data {
+            Data::Scalar(value, _) => value,
+            Data::List(nodes) => Self::List(nodes.into_iter().map(Self::from).collect()),
+            Data::Map(entries) => {
+                let plain = |(key, node): (Key, Node)| (key.text, Self::from(node));
+                Self::Map(entries.into_iter().map(plain).collect())
+            }
+        }
+    }
+}
+
 /// Reads one document; `None` when it holds nothing but blanks and comments.
 ///
 /// # Errors
 /// What is not YAML, goes over `budget`, or would have to be guessed.
 pub fn read(source: &str, budget: Budget) -> Result<Option<Node>, Fault> {
-    let options = options! {
-        disallow_directives: true,
-        emit_comments: false,
-        flow_nesting_limit: budget.depth,
-        block_nesting_limit: budget.depth,
-    };
-    Composer::new(source, options, budget).document()
-}
-
-struct Composer<'s> {
-    source: &'s str,
-    parser: Parser<'s, granit_parser::StrInput<'s>>,
-    budget: Budget,
-    spent: Spent,
-    aliases: usize,
-    anchors: HashMap<usize, Node>,
-    anchors_seen: usize,
-}
-
-impl<'s> Composer<'s> {
-    fn new(source: &'s str, options: Options, budget: Budget) -> Self {
-        Self {
-            source,
-            parser: Parser::new_from_str_with_options(source, options),
-            budget,
-            spent: Spent::of(budget),
-            aliases: 0,
-            anchors: HashMap::new(),
-            anchors_seen: 0,
-        }
+    match plain::read(source, budget) {
+        Some(root) => Ok(Some(root)),
+        None => full::read(source, budget),
     }
-
-    fn document(mut self) -> Result<Option<Node>, Fault> {
-        let mut root = None;
-        loop {
-            let (event, span) = self.next()?;
-            match event {
-                Event::StreamEnd => return Ok(root),
-                Event::DocumentStart(..) if root.is_some() => {
-                    return Err(fault(&span, "a second YAML document begins here"));
-                }
-                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
-                // A document of nothing is an empty plain scalar.
-                Event::Scalar(ref text, ScalarStyle::Plain, 0, None) if text.is_empty() => {}
-                event => root = Some(self.node(event, span, 0)?),
-            }
-        }
-    }
-
-    fn next(&mut self) -> Result<(Event<'s>, Span), Fault> {
-        match self.parser.next_event() {
-            Some(Ok(next)) => Ok(next),
-            Some(Err(error)) => {
-                let at = error.marker().byte_offset().unwrap_or(self.source.len());
-                Err(Fault {
-                    at: at.min(self.source.len()),
-                    message: match error.kind() {
-                        ErrorKind::RecursionLimitExceeded => too_deep(self.spent.budget.depth),
-                        kind => kind.to_string(),
-                    },
-                })
-            }
-            None => Err(Fault {
-                at: self.source.len(),
-                message: "the document ends early".into(),
-            }),
-        }
-    }
-
-    fn node(&mut self, event: Event<'s>, span: Span, depth: usize) -> Result<Node, Fault> {
-        self.spent.node(depth, offset(&span))?;
-        let range = self.range(&span);
-        match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                let value = resolve(&text, style, tag.as_deref()).map_err(|m| fault(&span, m))?;
-                let style = match style {
-                    _ if anchor > 0 || tag.is_some() => Style::Marked,
-                    ScalarStyle::Plain => Style::Plain,
-                    ScalarStyle::SingleQuoted => Style::Single,
-                    ScalarStyle::DoubleQuoted => Style::Double,
-                    _ => Style::Block,
-                };
-                self.keep(
-                    anchor,
-                    Node {
-                        span: range,
-                        data: Data::Scalar(value, style),
-                    },
-                    &span,
-                )
-            }
-            Event::SequenceStart(_, anchor, tag) => {
-                known(tag.as_deref(), "seq").map_err(|m| fault(&span, m))?;
-                let mut nodes = Vec::new();
-                let end = loop {
-                    match self.next()? {
-                        (Event::SequenceEnd, end) => break end,
-                        (event, span) => {
-                            self.spent.entry(nodes.len(), offset(&span))?;
-                            nodes.push(self.node(event, span, depth + 1)?);
-                        }
-                    }
-                };
-                let range = range.start..self.range(&end).end;
-                self.keep(
-                    anchor,
-                    Node {
-                        span: range,
-                        data: Data::List(nodes),
-                    },
-                    &span,
-                )
-            }
-            Event::MappingStart(_, anchor, tag) => {
-                known(tag.as_deref(), "map").map_err(|m| fault(&span, m))?;
-                let (entries, end) = self.entries(depth)?;
-                let range = range.start..self.range(&end).end;
-                self.keep(
-                    anchor,
-                    Node {
-                        span: range,
-                        data: Data::Map(entries),
-                    },
-                    &span,
-                )
-            }
-            Event::Alias(id) => {
-                self.aliases += 1;
-                if self.aliases > self.budget.aliases {
-                    let most = self.budget.aliases;
-                    return Err(fault(
-                        &span,
-                        match most {
-                            0 => "aliases (`*name`) are not read here".to_owned(),
-                            _ => format!("more than {most} aliases"),
-                        },
-                    ));
-                }
-                let Some(node) = self.anchors.get(&id).cloned() else {
-                    return Err(fault(
-                        &span,
-                        "an alias that stands for a node around itself",
-                    ));
-                };
-                self.spent.count(node.size(), offset(&span))?;
-                let data = match node.data {
-                    Data::Scalar(value, _) => Data::Scalar(value, Style::Marked),
-                    data => data,
-                };
-                Ok(Node { span: range, data })
-            }
-            _ => Err(fault(&span, "a value is expected here")),
-        }
-    }
-
-    fn entries(&mut self, depth: usize) -> Result<(Vec<(Key, Node)>, Span), Fault> {
-        let mut entries = Vec::new();
-        let mut seen = HashSet::new();
-        loop {
-            let (text, span) = match self.next()? {
-                (Event::MappingEnd, end) => return Ok((entries, end)),
-                (Event::Scalar(text, style, _, tag), span) => {
-                    known(tag.as_deref(), "str").map_err(|m| fault(&span, m))?;
-                    if text.is_empty() {
-                        return Err(fault(&span, "a key without a name"));
-                    }
-                    if text == "<<" && style == ScalarStyle::Plain {
-                        return Err(fault(
-                            &span,
-                            "merge keys (`<<`) are not read; write the keys out",
-                        ));
-                    }
-                    (text.into_owned(), span)
-                }
-                (_, span) => return Err(fault(&span, "a key must be text")),
-            };
-            self.spent.count(1, offset(&span))?;
-            if !seen.insert(text.clone()) {
-                return Err(Fault::twice(offset(&span), &text));
-            }
-            let (event, value_span) = self.next()?;
-            let node = self.node(event, value_span, depth + 1)?;
-            entries.push((
-                Key {
-                    text,
-                    span: self.range(&span),
-                },
-                node,
-            ));
-        }
-    }
-
-    fn keep(&mut self, anchor: usize, node: Node, span: &Span) -> Result<Node, Fault> {
-        if anchor > 0 {
-            self.anchors_seen += 1;
-            if self.anchors_seen > self.budget.anchors {
-                let most = self.budget.anchors;
-                return Err(fault(
-                    span,
-                    match most {
-                        0 => "anchors (`&name`) are not read here".to_owned(),
-                        _ => format!("more than {most} anchors"),
-                    },
-                ));
-            }
-            self.anchors.insert(anchor, node.clone());
-        }
-        Ok(node)
-    }
-
-    fn range(&self, span: &Span) -> Range<usize> {
-        span.byte_range()
-            .unwrap_or(self.source.len()..self.source.len())
-    }
-}
-
-fn fault(span: &Span, message: impl Into<String>) -> Fault {
-    Fault {
-        at: offset(span),
-        message: message.into(),
-    }
-}
-
-fn offset(span: &Span) -> usize {
-    let start = span.tag_start().unwrap_or(span.start);
-    start.byte_offset().unwrap_or_default()
-}
-
-/// Accepts no tag, or the core schema's tag of that name.
-fn known(tag: Option<&Tag>, name: &str) -> Result<(), String> {
-    match tag {
-        Some(tag) if !tag.is_yaml_core_schema_tag(name) => {
-            Err(format!("the tag `{}` is not known here", tag.original()))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The value of a scalar by the YAML 1.2 core schema (section 10.3.2), except that a number which
-/// a 64-bit float cannot hold, and one with a leading zero, stay text.
-fn resolve(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, String> {
-    let plain = style == ScalarStyle::Plain;
-    let Some(tag) = tag else {
-        return Ok(if plain {
-            plain_value(text)
-        } else {
-            Value::Text(text.to_owned())
-        });
-    };
-    let value = plain_value(text);
-    match (tag.core_suffix(), &value) {
-        (Some("str"), _) => Ok(Value::Text(text.to_owned())),
-        (Some("bool"), Value::Bool(_))
-        | (Some("int" | "float"), Value::Number(_))
-        | (Some("null"), Value::Null) => Ok(value),
-        _ => Err(format!("the tag `{}` is not known here", tag.original())),
-    }
-}
-
-pub(crate) fn plain_value(text: &str) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "true" | "True" | "TRUE" => Value::Bool(true),
-        "false" | "False" | "FALSE" => Value::Bool(false),
-        _ => number(text).map_or_else(|| Value::Text(text.to_owned()), Value::Number),
-    }
-}
-
-pub(crate) fn number(text: &str) -> Option<f64> {
-    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    if let Some(hex) = text.strip_prefix("0x") {
-        return whole_number(hex, 16);
-    }
-    if let Some(octal) = text.strip_prefix("0o") {
-        return whole_number(octal, 8);
-    }
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (unsigned, None),
-    };
-    let (whole, fraction) = match mantissa.split_once('.') {
-        Some((whole, fraction)) => (whole, Some(fraction)),
-        None => (mantissa, None),
-    };
-    let shaped = match fraction {
-        None => digits(whole),
-        Some(fraction) => {
-            (whole.is_empty() || digits(whole))
-                && (fraction.is_empty() || digits(fraction))
-                && whole.len() + fraction.len() > 0
-        }
-    } && exponent.is_none_or(|e| digits(e.strip_prefix(['-', '+']).unwrap_or(e)));
-    let leading_zero = whole.len() > 1 && whole.starts_with('0');
-    if !shaped || leading_zero {
-        return None;
-    }
-    let n: f64 = text.parse().ok()?;
-    let exact = fraction.is_some() || exponent.is_some() || n.abs() <= EXACT;
-    (n.is_finite() && exact).then_some(n + 0.0) // -0 is 0
-}
-
-/// A number of hexadecimal or octal digits, if a float holds it exactly.
-fn whole_number(digits: &str, radix: u32) -> Option<f64> {
-    let n = digits
-        .chars()
-        .all(|c| c.is_digit(radix))
-        .then_some(digits)?;
-    let n = u64::from_str_radix(n, radix).ok()?;
-    u32::try_from(n).ok().map(f64::from)
 }
 
 /// Line and column, both from 1, of a byte offset; columns count characters.
