@@ -11,6 +11,7 @@ use copydesk::record::edit::{self, Edited};
 use copydesk::record::kind::Kind;
 use copydesk::record::source::{Classes, Source};
 use copydesk::record::value::{Map, Value};
+use copydesk::record::yaml::{Budget, Node, full, plain};
 use copydesk::record::{self, Record};
 use copydesk::rules::assess::{Assessment, NotEvaluated, Occasion, Subject};
 use copydesk::rules::condition::parts::Part;
@@ -492,6 +493,12 @@ fn at(second: i64) -> Timestamp {
 pub(crate) fn front_matter(bytes: &[u8]) -> bool {
     let source = base().sources.first().expect("the base has a source");
     let mut is_record = false;
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let front = text.split_inclusive('\n').skip(1);
+        let front: String = front.take_while(|line| line.trim_end() != "---").collect();
+        judge_plain(text);
+        judge_plain(&front);
+    }
     for path in PATHS {
         match Record::read(bytes, path, source) {
             Ok(record) => {
@@ -514,6 +521,16 @@ pub(crate) fn front_matter(bytes: &[u8]) -> bool {
         }
     }
     is_record
+}
+
+/// What the plain reader reads, all of YAML reads as the same tree.
+fn judge_plain(text: &str) {
+    let values = plain::read::<Value>(text, Budget::RECORD);
+    let tree = plain::read::<Node>(text, Budget::RECORD);
+    assert_eq!(values, tree.as_ref().map(Node::to_value));
+    if let Some(tree) = tree {
+        assert_eq!(full::read(text, Budget::RECORD), Ok(Some(tree)));
+    }
 }
 
 fn judge_record(record: &Record, bytes: &[u8], path: &str, source: &Source) {

@@ -35,7 +35,7 @@ fn desk() -> Option<Desk> {
 }
 
 /// Every record below a folder, by location.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder)
         .unwrap()

@@ -44,6 +44,7 @@ mod moving;
 mod noise;
 mod nth;
 mod paths;
+mod plain;
 mod policies;
 mod properties;
 mod race;
