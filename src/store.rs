@@ -38,6 +38,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -67,15 +68,21 @@ const LEAST_SQLITE: i32 = 3_051_003;
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
-    line: Arc<Mutex<()>>,
+    line: Arc<Line>,
 }
 
 /// Where those of this process who write to a database stand in line. SQLite has none: who finds it
 /// locked asks again after a while, and may find it locked by another each time.
-static LINES: Mutex<BTreeMap<PathBuf, Weak<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+#[derive(Debug, Default)]
+struct Line {
+    turn: Mutex<()>,
+    waiting: AtomicUsize,
+}
+
+static LINES: Mutex<BTreeMap<PathBuf, Weak<Line>>> = Mutex::new(BTreeMap::new());
 
 /// The line of the database in that file.
-fn line(path: &Path) -> Arc<Mutex<()>> {
+fn line(path: &Path) -> Arc<Line> {
     // One that is kept nowhere has no file, and its own line.
     let Ok(path) = path.canonicalize() else {
         return Arc::default();
@@ -91,7 +98,7 @@ fn line(path: &Path) -> Arc<Mutex<()>> {
 }
 
 /// A transaction; every query and change is a method of it.
-pub struct Tx<'c>(rusqlite::Transaction<'c>, hits::Common);
+pub struct Tx<'c>(rusqlite::Transaction<'c>, hits::Common, Option<&'c Line>);
 
 impl std::fmt::Debug for Tx<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -172,7 +179,7 @@ impl Store {
         Ok(copy)
     }
 
-    fn set_up(connection: Connection, path: &Path) -> Result<Self, StoreError> {
+    fn set_up(mut connection: Connection, path: &Path) -> Result<Self, StoreError> {
         let version = rusqlite::version_number();
         if version < LEAST_SQLITE {
             return Err(StoreError::OldSqlite(rusqlite::version().to_owned()));
@@ -181,8 +188,13 @@ impl Store {
             path: path.to_owned(),
             error,
         };
-        let settings = || -> rusqlite::Result<()> {
-            connection.busy_timeout(Duration::from_secs(10))?;
+        let mut settings = || -> rusqlite::Result<()> {
+            // Other processes leave the writer to us for some milliseconds now and then: SQLite's own
+            // handler would look for it ten times a second.
+            connection.busy_handler(Some(|looks| {
+                std::thread::sleep(Duration::from_millis(1));
+                looks < 10_000
+            }))?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "foreign_keys", true)?;
@@ -289,7 +301,7 @@ impl Store {
         work: impl FnOnce(&Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let tx = self.connection.transaction().map_err(StoreError::from)?;
-        work(&Tx(tx, hits::Common::default()))
+        work(&Tx(tx, hits::Common::default(), None))
     }
 
     /// Writes all of it, or nothing if `work` fails.
@@ -300,11 +312,18 @@ impl Store {
         &mut self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let _turn = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        self.line.waiting.fetch_add(1, Ordering::Relaxed);
+        let turn = self.line.turn.lock();
+        self.line.waiting.fetch_sub(1, Ordering::Relaxed);
+        let _turn = turn.unwrap_or_else(PoisonError::into_inner);
         let tx = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate);
-        let tx = Tx(tx.map_err(StoreError::from)?, hits::Common::default());
+        let tx = Tx(
+            tx.map_err(StoreError::from)?,
+            hits::Common::default(),
+            Some(&self.line),
+        );
         let done = work(&tx)?;
         tx.0.commit().map_err(StoreError::from)?;
         Ok(done)
@@ -326,6 +345,13 @@ fn network(magic: i64) -> Option<&'static str> {
 }
 
 impl Tx<'_> {
+    /// Whether others of this process wait for this transaction to end, so that they can write.
+    #[must_use]
+    pub fn is_waited_for(&self) -> bool {
+        let waiting = |line: &Line| line.waiting.load(Ordering::Relaxed) > 0;
+        self.2.is_some_and(waiting)
+    }
+
     /// Notes the last run of a kind of work: when, under which rules, and its counts as JSON.
     ///
     /// # Errors

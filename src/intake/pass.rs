@@ -18,8 +18,11 @@ use std::time::{Duration, Instant};
 
 /// Known files that are asked for at a time.
 const PAGE: usize = 2_000;
-/// How long the writer is left to others between two transactions of a pass: many of them wait in
-/// line for it, and need no more than that; other processes ask again and again.
+/// How long one transaction of a pass may hold the writer while nobody of this process waits for it:
+/// the fewer there are, the fewer pages are written twice.
+const HOLDS_ALONE: Duration = Duration::from_millis(100);
+/// How long the writer is left to others between two transactions of a pass: those of this process
+/// stand in line for it, and other processes look for it each millisecond.
 const LEAVES: Duration = Duration::from_millis(3);
 /// A source of which this many files, and more than half, are gone at once is frozen.
 const VANISHED: usize = 20;
@@ -172,7 +175,12 @@ impl<'a> Pass<'a> {
                             self.take_one(tx, folder, location, reading, classes)?;
                         }
                     }
-                    if began.elapsed() >= HOLDS {
+                    let holds = if tx.is_waited_for() {
+                        HOLDS
+                    } else {
+                        HOLDS_ALONE
+                    };
+                    if began.elapsed() >= holds {
                         return Ok(());
                     }
                     batch = match next(false) {

@@ -396,8 +396,9 @@ impl Tx<'_> {
         Ok(first.filter(|lead| lead.missing_since.is_none()))
     }
 
-    /// Files of a source that hold this revision, or are missing since `since` or later and held
-    /// it: first those that are missing, and not more than could be looked at.
+    /// Files of a source that hold this revision of a record which no URL names, or are missing since
+    /// `since` or later and held it: first those that are missing, and not more than could be looked
+    /// at.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -409,8 +410,9 @@ impl Tx<'_> {
     ) -> Result<Vec<Found>, StoreError> {
         let sql = format!(
             "SELECT {FOUND} FROM locations
-             WHERE substr(revision, 1, 8) = substr(?2, 1, 8) AND source = ?1 AND revision = ?2
-                 AND (missing_since >= ?3 OR missing_since IS NULL)
+             WHERE record IN (SELECT id FROM records
+                     WHERE source = ?1 AND revision = ?2 AND instr(identity, '://') = 0)
+                 AND source = ?1 AND revision = ?2 AND (missing_since >= ?3 OR missing_since IS NULL)
              ORDER BY missing_since IS NULL, missing_since, path LIMIT 50"
         );
         self.all(&sql, (source, revision, Micros(since)), Found::of)

@@ -42,8 +42,9 @@ CREATE INDEX assessments_by_rules ON assessments (rules, record);
 
 -- Files that are not as most are: few, and asked for often.
 CREATE INDEX locations_odd ON locations (source, record) WHERE missing_since IS NOT NULL OR broken_reason IS NOT NULL;
+-- By its content is found only what no URL names.
 DROP INDEX locations_by_revision;
-CREATE INDEX locations_by_revision ON locations (substr(revision, 1, 8)); -- enough to find one by
+CREATE INDEX records_by_revision ON records (source, revision) WHERE instr(identity, '://') = 0;
 DROP INDEX locations_by_record;
 CREATE INDEX locations_by_record ON locations (record, source);
 
