@@ -51,7 +51,8 @@
 //! 2. [`rules::RuleSet::assess`] scores it: every point is a hit with a reason and a place in
 //!    `rules/`. The first queue whose condition holds takes it.
 //! 3. Record, assessment, item (`pending`, version 1) and its first event are one transaction
-//!    ([`store`]). The same file again costs a `stat`; a new opaque blob in a volatile field, or other line
+//!    ([`store`]). Many new files are read, assessed and packed by threads beside the one that stores
+//!    them. The same file again costs a `stat`; a new opaque blob in a volatile field, or other line
 //!    endings, change nothing; a new title raises the version and brings a decided item back.
 //! 4. [`notify::tick`] asks [`notify::due`] what is owed to each reviewer: what waits
 //!    against what she was told. The mail is a row with fixed bytes; from the row it goes to an SMTP

@@ -216,7 +216,7 @@ impl Walk {
                 match rustix::fs::statat(&level.folder, &entry.name, AtFlags::SYMLINK_NOFOLLOW) {
                     // Something else may stand there by now.
                     Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
-                        let stat = Stat::of_raw(&stat);
+                        let stat = stat.into();
                         Some(Met::File { path, stat })
                     }
                     Ok(_) => None,

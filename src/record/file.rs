@@ -67,21 +67,6 @@ impl Stat {
         }
     }
 
-    /// The same, as system calls give it.
-    #[must_use]
-    pub fn of_raw(stat: &rustix::fs::Stat) -> Self {
-        let nanoseconds = |seconds: i64, rest: u64| {
-            let rest = i64::try_from(rest).unwrap_or_default();
-            seconds.saturating_mul(1_000_000_000).saturating_add(rest)
-        };
-        Self {
-            inode: stat.st_ino,
-            size: u64::try_from(stat.st_size).unwrap_or_default(),
-            modified: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
-            changed: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
-        }
-    }
-
     /// Whether the file changed within the last two seconds of the system's clock, or later: it may
     /// have changed again since and have the same times, which some file systems keep to the second.
     #[must_use]
