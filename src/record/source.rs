@@ -177,6 +177,10 @@ pub fn normalised_url(text: &str) -> Option<String> {
     if is_normal(text) {
         return Some(text.to_owned());
     }
+    put_together(text)
+}
+
+fn put_together(text: &str) -> Option<String> {
     let text = text.trim();
     let (scheme, rest) = text.split_once("://")?;
     let default_port = match scheme.to_ascii_lowercase().as_str() {
@@ -290,5 +294,41 @@ mod tests {
         ] {
             assert_eq!(normalised_url(url).as_deref(), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn what_plainly_is_in_that_form_would_be_put_together_so() {
+        let pieces = [
+            "https://",
+            "HTTPS://",
+            "http://",
+            "a.example.org",
+            "A",
+            "é",
+            "b-1",
+            "/",
+            "/c",
+            "//",
+            ":443",
+            ":",
+            "@",
+            "?d=1",
+            "#",
+            "utm_e=f",
+            " ",
+            "\u{a0}",
+            "%20",
+            "",
+        ];
+        let mut normal = 0;
+        for n in 0..pieces.len().pow(4) {
+            let at = |place: u32| pieces[n / pieces.len().pow(place) % pieces.len()];
+            let url = [at(0), at(1), at(2), at(3)].concat();
+            if is_normal(&url) {
+                normal += 1;
+                assert_eq!(put_together(&url).as_ref(), Some(&url), "{url}");
+            }
+        }
+        assert!(normal > 100, "{normal}");
     }
 }
