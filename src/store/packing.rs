@@ -1,7 +1,7 @@
 //! How the fields and the body of a record are packed: JSON and text, by LZ4.
 //!
 //! Records are short, and alike: packed each for itself, they stay nearly as long as they were. So
-//! fields are packed as what follows a text that both sides know: [`KNOWN`], what most records
+//! fields are packed as what follows a text that both sides know: what most records
 //! write, then the record's own identity and title, which stand in columns of their own.
 
 use super::StoreError;
