@@ -2,18 +2,21 @@
 
 use crate::newsroom::Newsroom;
 use crate::process::{self, Service, Used};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rusqlite::{Connection, OpenFlags};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
 /// The rules that the repository ships.
 const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_copydesk");
+/// Nothing that is measured here takes so long.
+const LONGEST_PASS: Duration = Duration::from_secs(1_800);
 /// Files in one folder.
 const FOLDER: usize = 100;
 
@@ -104,6 +107,24 @@ impl Desk {
 
     pub(crate) fn serve(&self) -> anyhow::Result<Service> {
         Service::start(&mut self.command("run"), self.folder.path())
+    }
+
+    /// The same, which then is left alone until its first pass has ended; how long that took from its
+    /// start.
+    pub(crate) fn serve_and_pass(&self) -> anyhow::Result<(Service, Duration)> {
+        let (before, started) = (self.last_pass()?, Instant::now());
+        let service = self.serve()?;
+        while self.last_pass()? == before {
+            ensure!(started.elapsed() < LONGEST_PASS, "no pass ends");
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok((service, started.elapsed()))
+    }
+
+    /// When the last whole pass ended.
+    fn last_pass(&self) -> anyhow::Result<Option<i64>> {
+        let sql = "SELECT max(at) FROM runs WHERE kind = 'scan'";
+        Ok(self.reader()?.query_row(sql, (), |row| row.get(0))?)
     }
 
     /// Forgets all.

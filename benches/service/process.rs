@@ -66,7 +66,7 @@ pub(crate) fn cpu() -> Duration {
 }
 
 /// CPU time of a process that runs.
-pub(crate) fn cpu_of(process: u32) -> anyhow::Result<Duration> {
+fn cpu_of(process: u32) -> anyhow::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
     ticks(&stat, 11)
 }
@@ -96,8 +96,6 @@ pub(crate) struct Service {
     child: Child,
     /// From its start until it said that it is ready.
     pub(crate) ready: Duration,
-    /// What it had taken by then.
-    pub(crate) cpu: Duration,
 }
 
 impl Drop for Service {
@@ -133,8 +131,7 @@ impl Service {
             ensure!(waits < Duration::from_secs(1_800), "not ready: {}", said());
         }
         let ready = started.elapsed();
-        let cpu = cpu_of(child.id())?;
-        Ok(Self { child, ready, cpu })
+        Ok(Self { child, ready })
     }
 
     /// CPU time since its start.
