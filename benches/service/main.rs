@@ -5,7 +5,7 @@
 //! cargo bench --bench service                                  # a few minutes, 20,000 files made up
 //! cargo bench --bench service -- first second                  # only these parts
 //! cargo bench --bench service -- --records 100000
-//! cargo bench --bench service -- --corpus FOLDER               # files that are only read, or copied
+//! cargo bench --bench service -- --corpus FOLDER               # files that are there, copied
 //! cargo bench --bench service -- records --sizes 10000,100000,1000000
 //! ```
 //!
@@ -72,7 +72,8 @@ struct Args {
     /// Files that are made up, or at most taken from the folder
     #[arg(long)]
     records: Option<usize>,
-    /// A folder of files in place of those that are made up; never written into
+    /// A folder of files that are copied, in place of those that are made up. A copy is what nobody
+    /// else reads: who watches a folder may be woken by readers
     #[arg(long)]
     corpus: Option<PathBuf>,
     /// Rules of the first scan with many
@@ -158,22 +159,18 @@ impl Bench {
     fn new(args: Args) -> anyhow::Result<Self> {
         let folder = desk::in_memory()?;
         let content = folder.path().join("content");
-        let content = match (args.corpus, args.records) {
-            (Some(corpus), None) => corpus.canonicalize()?,
-            (Some(corpus), Some(most)) => {
-                let corpus = corpus.canonicalize()?;
-                let files = desk::files(&corpus)?;
-                desk::copy(&corpus, &files[..most.min(files.len())], &content)?;
-                content
-            }
-            (None, records) => {
-                table::doing("making files");
-                desk::write_stories(&content, records.unwrap_or(20_000))?;
-                content
-            }
+        let files = if let Some(corpus) = args.corpus {
+            table::doing("copying files");
+            let corpus = corpus.canonicalize()?;
+            let mut files = desk::files(&corpus)?;
+            files.truncate(args.records.unwrap_or(usize::MAX));
+            desk::copy(&corpus, &files, &content)?
+        } else {
+            table::doing("making files");
+            desk::write_stories(&content, args.records.unwrap_or(20_000))?;
+            desk::files(&content)?
         };
-        let files = desk::files(&content)?;
-        ensure!(!files.is_empty(), "no .md files in {}", content.display());
+        ensure!(!files.is_empty(), "no files that end in .md");
         let mut bytes = 0;
         for file in &files {
             bytes += fs::metadata(file)?.len();
