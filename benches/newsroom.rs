@@ -183,7 +183,7 @@ impl Newsroom {
         if self.below(10) < 6 {
             title = format!("{title} {}", PHRASES[self.below(PHRASES.len())]);
         }
-        let excerpt_words = 20 + self.below(45);
+        let excerpt_words = 15 + self.below(35);
         let excerpt = self.text(excerpt_words);
         let (name, quality) = (word(self.often(DOMAINS)), 11 + self.below(120));
         let heat = (quality + self.below(50)).saturating_sub(25);
@@ -194,7 +194,7 @@ impl Newsroom {
             "---\ncategory: news\ntitle: \"{title}\"\nexcerpt: \"{excerpt}\"\n\
              publishedDateTime: 2026-02-{:02}T{:02}:28:00Z\noriginalUrl: \"{url}\"\nwebUrl: \"{url}\"\n\
              type: article\nquality: {quality}\nheat: {heat}\npublished: {published}\n\n\
-             provider:\n  name: {name}\n  domain: {name}.example.org\n  images:\n    - url: \"{url}.png\"\n      \
+             provider:\n  name: {name}\n  domain: {name}.example.org\n  images:\n    - url: \"https://{name}.example.org/logo.png\"\n      \
              width: 50\n      height: 50\n\ntopics:\n",
             1 + self.below(28),
             self.below(24)
