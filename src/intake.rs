@@ -17,12 +17,12 @@ use crate::record::file::{Folder, Stat};
 use crate::record::source::Source;
 use crate::rules::RuleSet;
 use crate::store::records::Stale;
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{HOLDS, LEAVES, Store, StoreError, Tx};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A file must be missing this long, and from two passes, before its record counts as gone.
 pub const GRACE: SignedDuration = SignedDuration::from_secs(60);
@@ -254,11 +254,8 @@ pub fn pass_time(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
 
 /// Records that are assessed again in one transaction, if the time suffices.
 const BATCH: usize = 200;
-/// How long one transaction may hold the writer.
-pub(crate) const HOLDS: Duration = Duration::from_millis(20);
-/// How long it is left to others then: they ask for it every few milliseconds, and would else wait
-/// for all batches, since none of them knows that somebody waits.
-const LEAVES: Duration = Duration::from_millis(10);
+/// Records that are noted in one transaction as to be assessed again.
+const FLIPPED: usize = 2_000;
 
 fn assess_again(
     store: &mut Store,
@@ -267,8 +264,9 @@ fn assess_again(
     stop: &dyn Fn() -> bool,
     tally: &mut Tally,
 ) -> Result<(), StoreError> {
-    if store.read(|tx| tx.is_any_flipped(now))? {
-        store.write(|tx| tx.make_flipped_stale(now))?;
+    while store.read(|tx| tx.is_any_flipped(now))? && !stop() {
+        store.write(|tx| tx.make_flipped_stale(now, FLIPPED))?;
+        std::thread::sleep(LEAVES);
     }
     for waiting in [true, false] {
         let mut after = Stale::default();

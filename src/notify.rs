@@ -102,35 +102,23 @@ fn write_owed(
     sent: &mut Sent,
     (when, now): (When, Timestamp),
 ) -> Result<bool, NotifyError> {
-    let may_be_owed = |tx: &Tx<'_>, reviewer: &&Reviewer| match when {
-        When::Now => Ok(true),
-        When::Scheduled => plan::may_be_owed(tx, &rules.desk, reviewer, now),
+    let reviewers = match when {
+        When::Now => rules.reviewers.iter().collect(),
+        When::Scheduled => store.read(|tx| plan::may_be_owed(tx, rules, now))?,
     };
-    let (reviewers, mut view) = store.read(|tx| {
-        let mut reviewers = Vec::new();
-        for reviewer in &rules.reviewers {
-            if may_be_owed(tx, &reviewer)? {
-                reviewers.push(reviewer);
-            }
-        }
-        let view = (!reviewers.is_empty()).then(|| View::of(tx, rules, now));
-        Ok::<_, StoreError>((reviewers, view.transpose()?))
-    })?;
     if reviewers.is_empty() {
         return Ok(false);
     }
     let links = outbox.links(now)?;
+    let mut view = store.read(|tx| View::of(tx, rules, now))?;
     // What is owed to one is seen and stored in one transaction, so that two processes do not tell
     // twice; with all in one, a thousand reviewers would keep everybody waiting.
     for reviewer in reviewers {
-        store.write(|tx| {
-            let seen = match view.take() {
-                Some(view) => view.renewed(tx, rules, now)?,
-                None => View::of(tx, rules, now)?,
-            };
-            let plan = plan::plan(tx, rules, (&seen, reviewer), links.as_ref(), (when, now))?;
-            view = Some(seen);
-            write_to(tx, &plan, outbox, sent, now)
+        view = store.write(|tx| {
+            let view = view.renewed(tx, rules, now)?;
+            let plan = plan::plan(tx, rules, (&view, reviewer), links.as_ref(), (when, now))?;
+            write_to(tx, &plan, outbox, sent, now)?;
+            Ok::<_, NotifyError>(view)
         })?;
     }
     Ok(true)

@@ -106,6 +106,12 @@ impl std::fmt::Debug for Tx<'_> {
     }
 }
 
+/// How long work of many transactions holds the writer in one of them, while others wait.
+pub const HOLDS: Duration = Duration::from_millis(20);
+/// How long it leaves the writer to them then: those of this process stand in line for it, and other
+/// processes look for it each millisecond.
+pub const LEAVES: Duration = Duration::from_millis(3);
+
 impl Store {
     /// Opens the database at `path`, made or brought up to date as needed.
     ///
@@ -490,6 +496,38 @@ mod tests {
         }
         assert_eq!(cached().get_status(StatementStatus::Run), 2);
         assert_eq!(cached().get_status(StatementStatus::RePrepare), 0);
+    }
+
+    /// However long it takes until somebody waits.
+    fn until(what: &str, is_so: impl Fn() -> bool) {
+        let began = std::time::Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn who_writes_knows_that_others_stand_in_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |name: &str| Store::open(&folder.path().join(name)).unwrap();
+        let (mut first, mut second, mut other) = (open("a.db"), open("a.db"), open("b.db"));
+        let nothing = |_: &Tx<'_>| Ok::<_, StoreError>(());
+        std::thread::scope(|scope| {
+            let written = first.write(|tx| {
+                assert!(!tx.is_waited_for());
+                // Another database has another line.
+                other.write(nothing)?;
+                assert!(!tx.is_waited_for());
+                scope.spawn(|| second.write(nothing).unwrap());
+                until("the second waits", || tx.is_waited_for());
+                Ok::<_, StoreError>(())
+            });
+            written.unwrap();
+        });
+        first
+            .write(|tx| nothing(tx).inspect(|()| assert!(!tx.is_waited_for())))
+            .unwrap();
     }
 
     #[test]

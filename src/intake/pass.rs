@@ -2,7 +2,7 @@
 
 use super::reading::{First, Reading, ToRead, Whole, read, read_all};
 use super::settle::Settling;
-use super::{Control, GRACE, HOLDS, Looked, Tally};
+use super::{Control, GRACE, Looked, Tally};
 use crate::item::Cause;
 use crate::record::file::{Folder, Stat};
 use crate::record::location::Location;
@@ -10,7 +10,7 @@ use crate::record::source::Source;
 use crate::record::value::Map;
 use crate::record::{Record, shown};
 use crate::store::records::{Found, Known, Stood};
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{HOLDS, LEAVES, Store, StoreError, Tx};
 use crate::{record, watch};
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
@@ -21,9 +21,6 @@ const PAGE: usize = 2_000;
 /// How long one transaction of a pass may hold the writer while nobody of this process waits for it:
 /// the fewer there are, the fewer pages are written twice.
 const HOLDS_ALONE: Duration = Duration::from_millis(100);
-/// How long the writer is left to others between two transactions of a pass: those of this process
-/// stand in line for it, and other processes look for it each millisecond.
-const LEAVES: Duration = Duration::from_millis(3);
 /// A source of which this many files, and more than half, are gone at once is frozen.
 const VANISHED: usize = 20;
 
@@ -149,7 +146,7 @@ impl<'a> Pass<'a> {
         looked: &mut Looked,
     ) -> Result<bool, StoreError> {
         let (settling, source) = (self.settling, self.settling.source);
-        let (mut done, mut is_stopped) = (0, false);
+        let mut done = 0;
         let mut settled = |location: Location, reading: Option<Reading>| match reading {
             Some(Reading::Broken(broken, _))
                 if control.patient && is_being_written(source, &location, &broken) =>
@@ -159,43 +156,37 @@ impl<'a> Pass<'a> {
             }
             reading => Some((location, reading?)),
         };
-        read_all(&settling, folder, files, |next| {
-            is_stopped = (control.stop)();
-            let Some(batch) = next(true).filter(|_| !is_stopped) else {
-                return Ok(false);
-            };
-            let mut batch = batch?;
-            store.write(|tx| {
-                let began = Instant::now();
-                let classes = tx.classes_id(&source.classes)?;
-                loop {
-                    done += batch.len();
-                    for (location, reading) in batch {
-                        if let Some((location, reading)) = settled(location, reading) {
-                            self.take_one(tx, folder, location, reading, classes)?;
+        read_all(&settling, folder, files, |mut readings| {
+            while !(control.stop)() {
+                let Some(batch) = readings.next() else {
+                    return Ok(true);
+                };
+                store.write(|tx| {
+                    let began = Instant::now();
+                    let classes = tx.classes_id(&source.classes)?;
+                    let mut next = Some(batch);
+                    while let Some(batch) = next {
+                        let batch = batch?;
+                        done += batch.len();
+                        for (location, reading) in batch {
+                            if let Some((location, reading)) = settled(location, reading) {
+                                self.take_one(tx, folder, location, reading, classes)?;
+                            }
                         }
+                        let is_waited_for = tx.is_waited_for();
+                        let holds = if is_waited_for { HOLDS } else { HOLDS_ALONE };
+                        let goes_on = began.elapsed() < holds;
+                        next = goes_on.then(|| readings.next_ready()).flatten();
                     }
-                    let holds = if tx.is_waited_for() {
-                        HOLDS
-                    } else {
-                        HOLDS_ALONE
-                    };
-                    if began.elapsed() >= holds {
-                        return Ok(());
-                    }
-                    batch = match next(false) {
-                        Some(batch) => batch?,
-                        None => return Ok::<_, StoreError>(()),
-                    };
+                    Ok::<_, StoreError>(())
+                })?;
+                (control.progress)(done, files.len());
+                if done < files.len() {
+                    std::thread::sleep(LEAVES);
                 }
-            })?;
-            (control.progress)(done, files.len());
-            if done < files.len() {
-                std::thread::sleep(LEAVES);
             }
-            Ok(true)
-        })?;
-        Ok(!is_stopped)
+            Ok(false)
+        })
     }
 
     /// Looks at some files and folders, as paths below the source's folder. What is missing there

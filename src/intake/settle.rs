@@ -44,7 +44,7 @@ impl Settling<'_> {
         assessment: &Assessment,
     ) -> Result<(), StoreError> {
         let subject = self.subject(&record.fields, record.published, self.now);
-        tx.put_assessment(id, self.rules.hash, assessment)?;
+        tx.add_assessment(id, self.rules.hash, assessment)?;
         self.open(tx, id, record.revision, &subject, assessment)
     }
 

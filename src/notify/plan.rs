@@ -55,29 +55,42 @@ impl Plan<'_> {
     }
 }
 
-/// Whether anything may be owed to a reviewer now, asked without looking at all that waits: a time
+/// The reviewers to whom something may be owed now, asked without looking at all that waits: a time
 /// has come, what cannot wait is untold, or something is overdue for long.
-pub(super) fn may_be_owed(
+pub(super) fn may_be_owed<'r>(
+    tx: &Tx<'_>,
+    rules: &'r RuleSet,
+    now: Timestamp,
+) -> Result<Vec<&'r Reviewer>, StoreError> {
+    let (unsent, suspended) = (tx.unsent_mails()?, tx.suspended(now)?);
+    let mut reviewers = Vec::new();
+    for reviewer in &rules.reviewers {
+        let (email, zone) = (&reviewer.email, &reviewer.timezone);
+        // Nothing new is written to her until that is sent.
+        if unsent.iter().any(|(to, _)| to == email) {
+            continue;
+        }
+        let kept_to = tx.kept_to(email)?.filter(|to| *to <= now + SET_BACK);
+        let schedule = reviewer.digest.as_ref();
+        let is_time = schedule.is_some_and(|at| cron::due(at, zone, kept_to, now).is_some());
+        let is_suspended = || suspended.iter().any(|s| s.address == *email);
+        if is_time || !is_suspended() && has_urgent(tx, &rules.desk, reviewer, now)? {
+            reviewers.push(reviewer);
+        }
+    }
+    Ok(reviewers)
+}
+
+/// Whether there may be what a reviewer is told of whatever her schedule.
+fn has_urgent(
     tx: &Tx<'_>,
     desk: &Desk,
     reviewer: &Reviewer,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let (first, second) = desk.escalate;
-    let (email, zone) = (&reviewer.email, &reviewer.timezone);
-    // Nothing new is written to her until that is sent.
-    if tx.unsent_mails()?.iter().any(|(to, _)| to == email) {
-        return Ok(false);
-    }
-    let kept_to = tx.kept_to(email)?.filter(|to| *to <= now + SET_BACK);
-    if let Some(schedule) = &reviewer.digest
-        && cron::due(schedule, zone, kept_to, now).is_some()
-    {
-        return Ok(true);
-    }
+    let email = &reviewer.email;
     let own = tx.own_settings(email)?;
-    let is_silent = own.stopped || own.paused_until.is_some_and(|until| until > now);
-    if is_silent || tx.suspended(now)?.iter().any(|s| s.address == *email) {
+    if own.stopped || own.paused_until.is_some_and(|until| until > now) {
         return Ok(false);
     }
     for queue in &reviewer.alert {
@@ -85,6 +98,7 @@ pub(super) fn may_be_owed(
             return Ok(true);
         }
     }
+    let (first, second) = desk.escalate;
     let limits = [(1, first), (2, second)];
     for (level, after) in limits.iter().filter(|_| reviewer.role == Role::Editor) {
         let Ok(before) = now.checked_sub(*after) else {

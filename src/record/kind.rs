@@ -5,6 +5,7 @@ use crate::record::yaml::{self, Budget, Fault, Node, Tree, full, plain};
 use crate::record::{Broken, FILE_BYTES, FRONT_MATTER_BYTES, json, toml};
 use memchr::{memchr, memchr_iter};
 use std::ops::Range;
+use std::path::Path;
 
 pub(crate) const EMPTY: &str = "the file is empty";
 pub(crate) const UNCLOSED: &str = "the front matter is not closed: no second `---` line";
@@ -23,11 +24,8 @@ impl Kind {
     /// The kind of the file of that name.
     #[must_use]
     pub fn of(path: &str) -> Self {
-        let extension = match path.rsplit_once('.') {
-            // A name that begins with its only dot has no extension.
-            Some((stem, extension)) if !stem.is_empty() && !stem.ends_with('/') => extension,
-            _ => "",
-        };
+        let extension = Path::new(path).extension().and_then(|e| e.to_str());
+        let extension = extension.unwrap_or_default();
         let is = |known: &str| extension.eq_ignore_ascii_case(known);
         if is("yaml") || is("yml") {
             Self::Whole(Language::Yaml)

@@ -32,7 +32,7 @@ const CAUSES: [Cause; 10] = [
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// A desk with one item, which is pending at version 1.
-fn desk() -> Store {
+pub(super) fn desk() -> Store {
     let mut store = Store::in_memory().unwrap();
     store
         .write(|tx| {

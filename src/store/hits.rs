@@ -291,14 +291,9 @@ mod tests {
 
     #[test]
     fn only_hits_that_no_assessment_names_are_forgotten() {
-        let mut store = Store::in_memory().unwrap();
+        let mut store = crate::store::guards::desk();
         let (kept, other) = store
             .write(|tx| {
-                tx.0.execute_batch(
-                    "INSERT INTO field_classes (id, classes) VALUES (1, '{}');
-                     INSERT INTO records (id, source, identity, revision, signal, classes, published, first_seen, changed_at, fields, body)
-                     VALUES (1, 'news', 'a', zeroblob(32), zeroblob(32), 1, 0, 0, 0, x'', x'')",
-                )?;
                 let (kept, other) = (tx.hit_list(&[hit("a"), hit("b")])?, tx.hit_list(&[hit("c")])?);
                 let (used, _) = (tx.rule_set(Hash([1; 32]))?, tx.rule_set(Hash([2; 32]))?);
                 let sql = "INSERT INTO assessments (record, rules, quality, heat, topic, total, skipped, hits)

@@ -503,6 +503,22 @@ impl Tx<'_> {
         rules: Hash,
         assessment: &Assessment,
     ) -> Result<(), StoreError> {
+        let sql = "UPDATE items SET score = ?2 WHERE record = ?1 AND score <> ?2";
+        self.run(sql, (record, assessment.score.total))?;
+        self.forget_shadow_hits(record)?;
+        self.add_assessment(record, rules, assessment)
+    }
+
+    /// The same for a record that was just added: it has no item, and nothing of it is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn add_assessment(
+        &self,
+        record: i64,
+        rules: Hash,
+        assessment: &Assessment,
+    ) -> Result<(), StoreError> {
         let sql = "INSERT INTO assessments (record, rules, quality, heat, topic, total, queue, skipped, flips_at, hits)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                    ON CONFLICT (record) DO UPDATE SET rules = excluded.rules, quality = excluded.quality,
@@ -522,18 +538,18 @@ impl Tx<'_> {
             self.hit_list(&assessment.hits)?,
         );
         self.run(sql, values)?;
-        let sql = "UPDATE items SET score = ?2 WHERE record = ?1 AND score <> ?2";
-        self.run(sql, (record, score.total))?;
-        self.put_shadow_hits(record, &assessment.shadow)
+        self.add_shadow_hits(record, &assessment.shadow)
     }
 
-    /// Has records assessed again of which an age has changed what the rules say.
+    /// Has records assessed again of which an age has changed what the rules say: at most `limit`.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn make_flipped_stale(&self, now: Timestamp) -> Result<(), StoreError> {
-        let sql = "UPDATE assessments SET rules = 0, flips_at = NULL WHERE flips_at <= ?1";
-        self.run(sql, [Micros(now)]).map(drop)
+    pub fn make_flipped_stale(&self, now: Timestamp, limit: usize) -> Result<(), StoreError> {
+        let sql = "UPDATE assessments SET rules = 0, flips_at = NULL WHERE record IN
+                   (SELECT record FROM assessments WHERE flips_at <= ?1 ORDER BY flips_at LIMIT ?2)";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.run(sql, (Micros(now), limit)).map(drop)
     }
 
     /// Whether an age has changed what the rules say of a record.

@@ -7,11 +7,11 @@
 //! shrink (that takes a `VACUUM`, which holds everyone up, or `auto_vacuum` from the first day on), but
 //! what comes is written into the pages that were freed, which is enough.
 
-use super::{Micros, Store, StoreError, Tx};
+use super::{HOLDS, LEAVES, Micros, Store, StoreError, Tx};
 use crate::rules::RuleSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How often.
 const EVERY: SignedDuration = SignedDuration::from_hours(24);
@@ -22,10 +22,6 @@ const LEAP: SignedDuration = SignedDuration::from_hours(30 * 24);
 const LEAST: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Rows that are looked at at once.
 const LOOK: usize = 500;
-/// How long one transaction may hold the writer.
-const HOLDS: Duration = Duration::from_millis(20);
-/// How long it is left to others then.
-const LEAVES: Duration = Duration::from_millis(10);
 
 /// How much was forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

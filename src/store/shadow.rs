@@ -16,12 +16,20 @@ pub struct ShadowCount {
 }
 
 impl Tx<'_> {
-    /// Replaces what would have been done to a record.
+    /// Forgets what would have been done to a record.
     ///
     /// # Errors
     /// [`StoreError`], as all methods here.
-    pub(super) fn put_shadow_hits(&self, record: i64, hits: &[Hit]) -> Result<(), StoreError> {
-        self.run("DELETE FROM shadow_hits WHERE record = ?1", [record])?;
+    pub(super) fn forget_shadow_hits(&self, record: i64) -> Result<(), StoreError> {
+        self.run("DELETE FROM shadow_hits WHERE record = ?1", [record])
+            .map(drop)
+    }
+
+    /// Stores what would have been done to a record.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) fn add_shadow_hits(&self, record: i64, hits: &[Hit]) -> Result<(), StoreError> {
         // A rule may bear the name that a queue has here; one of the two is enough to be seen.
         let sql = "INSERT INTO shadow_hits (record, rule, points) VALUES (?1, ?2, ?3)
                    ON CONFLICT (record, rule) DO NOTHING";

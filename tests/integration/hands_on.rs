@@ -114,6 +114,8 @@ fn a_queue_of_twenty_is_cleared_by_keys_alone() {
     let mut browser = signed_in(&site, "ana@example.org");
     open(&mut browser, &site, "general");
     assert_eq!(shown(&mut browser).len(), 20);
+    let counts = "document.querySelector('.counts') !== null";
+    assert_eq!(browser.value(counts), json!(true));
     let started = std::time::Instant::now();
     let (mut done, mut keys) = (0, 0);
     let mut expected = Vec::new();
@@ -142,6 +144,7 @@ fn a_queue_of_twenty_is_cleared_by_keys_alone() {
     site.service
         .until("all decisions", BOUND, || decided(&site) == done);
     println!("20 items in {:?} by {keys} keys", started.elapsed());
+    assert_eq!(browser.value(counts), json!(false), "they are no longer so");
     let open = site.number("SELECT count(*) FROM items WHERE status = 'pending'");
     assert_eq!(open, 0);
     let all: BTreeSet<&String> = expected.iter().map(|(story, _)| story).collect();
